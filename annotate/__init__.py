@@ -1,0 +1,1 @@
+"""The teacher writes: points and pairs into the store; the command `annotate`."""

@@ -1,0 +1,71 @@
+"""The questions put to a teacher: read from TOML, turned into chat messages.
+
+A prompt file says which images and words the question is made of (`parts`), how the answer
+is begun for the teacher (`stem`), and which spellings count for which label. Turning
+spellings into token ids needs a tokenizer and is `label_tokens.py`.
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import SettingsError
+
+IMAGE_PART = "{image}"
+
+
+class Label(BaseModel):
+    """One answer the teacher may give, with the spellings that count for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    spellings: tuple[str, ...] = Field(min_length=1)
+
+
+class Prompt(BaseModel):
+    """A question, the beginning of its answer, and the labels read after it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["point", "pair"]
+    parts: tuple[str, ...] = Field(min_length=1)
+    stem: str
+    labels: tuple[Label, ...] = Field(min_length=2)
+
+    @property
+    def image_count(self) -> int:
+        """How many images one question shows."""
+        return self.parts.count(IMAGE_PART)
+
+    def messages(self) -> list[dict[str, object]]:
+        """The question as one user turn in the form that chat templates take."""
+        content: list[dict[str, str]] = [
+            {"type": "image"} if part == IMAGE_PART else {"type": "text", "text": part}
+            for part in self.parts
+        ]
+        return [{"role": "user", "content": content}]
+
+
+def load_prompt(path: Path) -> Prompt:
+    """Read a prompt file.
+
+    Raises:
+        SettingsError: the file is not TOML, or a key is unknown, missing or mistyped.
+    """
+    try:
+        return Prompt.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"the prompt file cannot be read: {error}",
+            where=path,
+            fix="compare it with annotate/prompt_files/point.toml",
+        ) from error
+
+
+def shipped_prompt(kind: Literal["point", "pair"]) -> Prompt:
+    """The default prompt of a kind (docs/methods: prompts)."""
+    return load_prompt(Path(str(resources.files("annotate"))) / "prompt_files" / f"{kind}.toml")

@@ -1,0 +1,1 @@
+"""Where the data lives: shards, the index, SQL, splits; the command `store`."""

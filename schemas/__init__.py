@@ -1,0 +1,1 @@
+"""What the data means: Arrow schemas, the rating scale, ids and errors."""

@@ -1,0 +1,1 @@
+"""The student learns from the store; the command `train`."""
