@@ -1,0 +1,30 @@
+"""Table `images`: one row = one file that was seen, with the content it held."""
+
+import pyarrow as pa
+
+from schemas.fields import field, table_schema
+
+IMAGES = table_schema(
+    "images",
+    1,
+    meaning="one image file and its content",
+    key=("image_id", "path"),
+    fields=[
+        field("image_id", pa.string(), doc="SHA-256 of the file's bytes, hex"),
+        field("path", pa.string(), doc="where the file was found, absolute"),
+        field(
+            "name", pa.string(), doc="path below the folder that was added, with forward slashes"
+        ),
+        field("file_bytes", pa.int64(), doc="size of the file", unit="byte", within=(1, 2**62)),
+        field("width_px", pa.int32(), doc="width as shown", unit="px", within=(1, 2**31 - 1)),
+        field("height_px", pa.int32(), doc="height as shown", unit="px", within=(1, 2**31 - 1)),
+        field("format", pa.string(), doc="file format as decoded: JPEG, PNG, …"),
+        field("mode", pa.string(), doc="colour mode in the file: RGB, RGBA, CMYK, I;16, …"),
+        field(
+            "group_id",
+            pa.string(),
+            doc="hash of the source content; copies and crops of one source share it, "
+            "and a split never parts them. Equal to image_id where no group was given",
+        ),
+    ],
+)

@@ -1,0 +1,107 @@
+"""The one door from rows to Arrow: a row that does not fit is refused by name, never repaired.
+
+`pa.Table.from_pylist` drops unknown keys and fills missing ones with null without a word, so
+keys, nulls, lengths and ranges are compared here before Arrow sees them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import RowRefused
+from schemas.fields import numeric_range, table_name
+
+
+def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Turn rows into a table of exactly this schema.
+
+    Raises:
+        RowRefused: a key is unknown or missing, a value is null, of the wrong type or length,
+            not finite, or out of range; the row's number and the column are named.
+    """
+    expected = set(schema.names)
+    for number, row in enumerate(rows):
+        if row.keys() != expected:
+            _refuse_keys(number, set(row.keys()), expected, schema)
+    columns = [_column(rows, field, schema) for field in schema]
+    table = pa.Table.from_arrays(columns, schema=schema)
+    check_table(table, schema)
+    return table
+
+
+def check_table(table: pa.Table, schema: pa.Schema) -> None:
+    """Refuse a table whose columns, nulls or ranges do not fit the schema.
+
+    Raises:
+        RowRefused: with the first row and column that do not fit.
+    """
+    if not table.schema.equals(schema, check_metadata=False):
+        raise RowRefused(
+            f"the columns are {table.schema.names}, not {schema.names}, or differ in type",
+            where=f"table {table_name(schema)}",
+            fix="build the table with schemas.rows.to_table",
+        )
+    for field in schema:
+        column = table.column(field.name).combine_chunks()
+        if not field.nullable and column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            _refuse(row, field, schema, "is null")
+        _check_range(column, field, schema)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], field: pa.Field, schema: pa.Schema) -> pa.Array:
+    values = [row[field.name] for row in rows]
+    try:
+        return pa.array(values, type=field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
+        number = next(i for i, value in enumerate(values) if not _fits(value, field.type))
+        _refuse(number, field, schema, f"is {values[number]!r}, not {field.type}")
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], type=kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:
+    items_per_row = 1
+    if pa.types.is_fixed_size_list(field.type):
+        items_per_row = field.type.list_size
+        column = column.flatten()
+        if column.null_count:
+            bad = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            _refuse(bad // items_per_row, field, schema, "holds a null")
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return
+    values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    low, high = numeric_range(field) or (-np.inf, np.inf)
+    wrong = ~np.isfinite(values) | (values < low) | (values > high)
+    if wrong.any():
+        item = int(np.flatnonzero(wrong)[0])
+        wanted = f"a number in [{low:g}, {high:g}]" if np.isfinite(low) else "a finite number"
+        _refuse(item // items_per_row, field, schema, f"holds {values[item]}, not {wanted}")
+
+
+def _refuse_keys(number: int, keys: set[str], expected: set[str], schema: pa.Schema) -> NoReturn:
+    problems = [f"{key} is missing" for key in sorted(expected - keys)]
+    problems += [f"{key} is unknown" for key in sorted(keys - expected)]
+    raise RowRefused(
+        f"row {number} has the wrong keys: {', '.join(problems)}",
+        where=f"table {table_name(schema)}, row {number}",
+        fix=f"give exactly the columns {', '.join(sorted(expected))}",
+    )
+
+
+def _refuse(number: int, field: pa.Field, schema: pa.Schema, problem: str) -> NoReturn:
+    doc = (field.metadata or {}).get(b"doc", b"").decode()
+    raise RowRefused(
+        f"row {number}: column {field.name} {problem}",
+        where=f"table {table_name(schema)}, row {number}, column {field.name}",
+        fix=f"{field.name} is: {doc}",
+    )
