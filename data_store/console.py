@@ -1,7 +1,7 @@
 """What the commands say: results on stdout, talk on stderr, errors without a trace.
 
 Exit codes: 0 done; 1 a bug, with its trace; 2 bad input or a store, teacher or trainer that
-cannot go on; 130 stopped by Ctrl-C or SIGTERM after what was done had been committed.
+cannot go on; 130 stopped by Ctrl-C or SIGTERM, after what was done had been committed.
 """
 
 import json
@@ -40,20 +40,18 @@ class Progress(Protocol):
         """So many more pieces are done."""
 
     def note(self, text: str) -> None:
-        """Show a short remark beside the count: rejected so far, the loss, …"""
+        """Show a short remark beside the count, such as how many were rejected."""
 
 
 def run_app(app: typer.Typer) -> None:
     """Run a command; known errors print what, where and fix, and exit 2."""
-    signal.signal(signal.SIGTERM, _stop_as_ctrl_c)
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app()
     except LeafError as error:
         say(f"error: {error}")
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        say("stopped; what was committed stays, run the same command again to go on")
-        sys.exit(EXIT_STOPPED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our pipe went away: nobody is left to talk to
 
@@ -147,13 +145,18 @@ class _RichTask:
         self._rich.update(self._task, note=text)
 
 
-def _stop_as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    # SystemExit unwinds like any exception, so shard writers commit what they hold; unlike
+    # KeyboardInterrupt it is not turned into another exit code on its way.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    say("stopping: committing what is done; run the same command again to go on")
+    sys.exit(EXIT_STOPPED)
 
 
 def _cell(value: object) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -46,21 +46,21 @@ summed as (
     select
         *,
         list_max(level_logprobs)::double as top,
-        list_sum(list_transform(level_logprobs, l -> exp(l::double - top))) as relative_mass
+        list_sum(list_transform(level_logprobs, lambda l: exp(l::double - top))) as relative_mass
     from kept
 ),
 normalised as (
     select
         * exclude (top, relative_mass),
         exp(top) * relative_mass as level_mass,
-        list_transform(level_logprobs, l -> exp(l::double - top) / relative_mass) as level_probs
+        list_transform(level_logprobs, lambda l: exp(l::double - top) / relative_mass) as level_probs
     from summed
 ),
 derived as (
     select
         *,
-        list_sum(list_transform(level_probs, (p, i) -> p * i)) as logit_expectation,
-        -list_sum(list_transform(level_probs, p -> case when p > 0 then p * ln(p) else 0 end))
+        list_sum(list_transform(level_probs, lambda p, i: p * i)) as logit_expectation,
+        -list_sum(list_transform(level_probs, lambda p: case when p > 0 then p * ln(p) else 0 end))
             as entropy
     from normalised
 )
