@@ -1,0 +1,77 @@
+"""Collect a teacher's answers and commit them as shards, often enough to lose little."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from data_store.layout import Store
+from data_store.rejections import Rejection, commit_rejections
+from data_store.shards import commit_rows
+from schemas.rows import to_table
+from schemas.tables import TABLES
+
+ROWS_PER_SHARD = 20_000
+SECONDS_PER_SHARD = 60.0
+
+
+@dataclass(slots=True)
+class AnswerWriter:
+    """Commits a shard when enough rows or seconds have passed, and on leaving the `with` block.
+
+    It commits on leaving even when an error or Ctrl-C is on its way: the rows it holds are whole
+    answers that were paid for. A process that is killed loses at most one shard's worth.
+    """
+
+    store: Store
+    table: str
+    teacher_id: str
+    producer: str
+    rows_per_shard: int = ROWS_PER_SHARD
+    seconds_per_shard: float = SECONDS_PER_SHARD
+    committed_count: int = 0
+    rejected_count: int = 0
+    _rows: list[Mapping[str, Any]] = field(default_factory=list)
+    _rejections: list[Rejection] = field(default_factory=list)
+    _last_commit_s: float = field(default_factory=time.monotonic)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._commit()
+
+    def append(
+        self, rows: Sequence[Mapping[str, Any]], rejections: Sequence[Rejection] = ()
+    ) -> None:
+        """Take finished rows and refusals; commit if it is time to."""
+        self._rows += rows
+        self._rejections += rejections
+        self.rejected_count += len(rejections)
+        waited_s = time.monotonic() - self._last_commit_s
+        if len(self._rows) >= self.rows_per_shard or waited_s >= self.seconds_per_shard:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._rows:
+            rows = to_table(self._rows, TABLES[self.table])
+            commit_rows(
+                self.store, self.table, rows, producer=self.producer, teacher_id=self.teacher_id
+            )
+            self.committed_count += len(self._rows)
+            self._rows = []
+        if self._rejections:
+            commit_rejections(
+                self.store,
+                self._rejections,
+                producer=self.producer,
+                teacher_id=self.teacher_id,
+            )
+            self._rejections = []
+        self._last_commit_s = time.monotonic()

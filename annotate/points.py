@@ -1,0 +1,143 @@
+"""The story of the points: ask the teacher about every image it has not yet judged."""
+
+import time
+from collections.abc import Sequence
+
+from annotate.answer_writer import AnswerWriter
+from annotate.image_stream import Batch, StoredImage, decoded_batches
+from annotate.prompts import Prompt
+from annotate.summary import RunSummary
+from annotate.teachers.engine import LabelAnswer, LabelEngine, LabelRequest
+from annotate.teachers.teacher import Teacher
+from data_store import queries
+from data_store.console import progress, say
+from data_store.layout import Store
+from data_store.rejections import Rejection
+from schemas.errors import InputError
+from schemas.scale import LEVEL_WORDS
+from schemas.teacher_spec import PromptSpec
+
+
+def annotate_points(
+    store: Store,
+    teacher: Teacher,
+    prompt: Prompt,
+    *,
+    folder: str | None = None,
+    batch_size: int = 64,
+    limit: int | None = None,
+) -> RunSummary:
+    """Ask about every image without a committed answer, and commit the answers as they come.
+
+    Args:
+        store: holds the images, gets the answers.
+        teacher: who is asked; it is started only if something is missing.
+        prompt: a point prompt whose labels are the five levels, worst first.
+        folder: only images below this absolute folder; None for all.
+        batch_size: images handed to the engine at a time.
+        limit: ask about at most so many images.
+
+    Raises:
+        InputError: the store has no image there, or the prompt's labels are not the levels.
+        TeacherError: the teacher cannot be started or stops.
+    """
+    _check_prompt(prompt)
+    question = teacher.read(prompt)
+    store.write_teacher(teacher.spec)
+    store.write_prompt(question)
+
+    todo, already = _missing(store, teacher.teacher_id, question.prompt_id, folder)
+    todo = todo[:limit]
+    say(f"{len(todo)} images to ask about, {already} answered already")
+    if not todo:
+        return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, already, 0.0)
+
+    engine = teacher.start()
+    start = time.monotonic()
+    with (
+        AnswerWriter(store, "points", teacher.teacher_id, engine.provenance) as writer,
+        progress(len(todo), label="points", unit="images") as bar,
+    ):
+        work = [(image, (image,)) for image in todo]
+        for batch in decoded_batches(work, batch_size=batch_size):
+            shown = [image for image in _images_of(batch) if image.image_id in batch.images]
+            answers = _ask(engine, batch, shown, question)
+            writer.append(
+                [
+                    _row(*pair, teacher.teacher_id, question)
+                    for pair in zip(shown, answers, strict=True)
+                ],
+                _rejected(batch, teacher.teacher_id),
+            )
+            bar.advance(len(batch.work))
+            if writer.rejected_count:
+                bar.note(f"{writer.rejected_count} rejected")
+    return RunSummary(
+        teacher.teacher_id,
+        question.prompt_id,
+        asked=len(todo),
+        answered=writer.committed_count,
+        rejected=writer.rejected_count,
+        already=already,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _check_prompt(prompt: Prompt) -> None:
+    names = tuple(label.name for label in prompt.labels)
+    if prompt.kind != "point" or prompt.image_count != 1 or names != LEVEL_WORDS:
+        raise InputError(
+            f"this is a {prompt.kind} prompt of {prompt.image_count} images with labels {names}",
+            where="--prompt",
+            fix=f"a point prompt shows one image; its labels are {', '.join(LEVEL_WORDS)}",
+        )
+
+
+def _missing(
+    store: Store, teacher_id: str, prompt_id: str, folder: str | None
+) -> tuple[list[StoredImage], int]:
+    all_images = queries.images_to_compare(store, folder=folder).num_rows
+    if not all_images:
+        raise InputError(
+            "the store has no image" + (f" below {folder}" if folder else ""),
+            where=store.root,
+            fix="add some with `store add-images FOLDER`, or give --images FOLDER",
+        )
+    rows = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
+    todo = [StoredImage(**row) for row in rows.to_pylist()]
+    return todo, all_images - len(todo)
+
+
+def _images_of(batch: Batch) -> list[StoredImage]:
+    return [image for image in batch.work if isinstance(image, StoredImage)]
+
+
+def _ask(
+    engine: LabelEngine, batch: Batch, shown: Sequence[StoredImage], question: PromptSpec
+) -> list[LabelAnswer]:
+    return engine.label_logprobs(
+        [
+            LabelRequest((batch.images[image.image_id],), question.text, question.label_token_ids)
+            for image in shown
+        ]
+    )
+
+
+def _row(
+    image: StoredImage, answer: LabelAnswer, teacher_id: str, question: PromptSpec
+) -> dict[str, object]:
+    return {
+        "image_id": image.image_id,
+        "teacher_id": teacher_id,
+        "prompt_id": question.prompt_id,
+        "level_logprobs": answer.label_logprobs,
+        "prompt_tokens": answer.prompt_tokens,
+        "cached_tokens": answer.cached_tokens,
+    }
+
+
+def _rejected(batch: Batch, teacher_id: str) -> list[Rejection]:
+    return [
+        Rejection.of(error, stage="points", image_id=image_id, teacher_id=teacher_id)
+        for image_id, error in batch.failures.items()
+    ]
