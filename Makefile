@@ -1,0 +1,58 @@
+# The commands that people and CI use. `make demo` and `make test` set everything up themselves.
+
+PYTHON ?= python3
+# On a machine with an NVIDIA GPU: make setup REQUIREMENTS=requirements/cuda.txt
+REQUIREMENTS ?= requirements/cpu.txt
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test check format lint types boundaries bench docs clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: $(REQUIREMENTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11; say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r $(REQUIREMENTS)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+demo: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup format-check lint types boundaries docs-check test
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: format-check docs-check
+format-check: setup
+	$(BIN)/ruff format --check .
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+boundaries: setup
+	$(BIN)/lint-imports
+
+docs: setup
+	$(BIN)/python -m tools.make_docs
+
+docs-check: setup
+	$(BIN)/python -m tools.make_docs --check
+
+bench: setup
+	$(BIN)/python -m benchmarks.annotate
+	$(BIN)/python -m benchmarks.store
+
+clean:
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache
