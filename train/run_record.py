@@ -1,0 +1,136 @@
+"""What a run is, written down before it starts, and compared when it is continued."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_store.files import write_atomically
+from data_store.layout import Store
+from schemas.errors import RunMismatch
+from schemas.ids import id_of
+from train.settings import RunSettings
+from train.training_data import TrainingData
+
+RUN_FILE = "run.json"
+PACKAGES = ("leaf-iqa", "torch", "timm", "numpy", "scipy", "pyarrow", "pillow", "safetensors")
+NO_EFFECT_ON_RESULTS = {"images": {"cache_bytes", "threads"}}
+
+
+def record_run(
+    folder: Path, settings: RunSettings, store: Store, teacher_id: str, data: TrainingData
+) -> str:
+    """Write run.json, or make sure that the one there is of the same run.
+
+    Returns:
+        The run id: SHA-256 of everything that decides the results.
+
+    Raises:
+        RunMismatch: the folder belongs to other settings or other evidence, or is no run.
+    """
+    path = folder / RUN_FILE
+    deciding = {
+        "settings": settings.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS),
+        "teacher_id": teacher_id,
+        "evidence": data.content_hashes(),
+    }
+    if path.exists():
+        _compare(path, deciding)
+        return id_of(deciding)
+    if folder.exists() and any(folder.iterdir()):
+        raise RunMismatch(
+            "the folder is not empty and holds no run",
+            where=folder,
+            fix="give a new folder with --run",
+        )
+    record = {
+        "run_id": id_of(deciding),
+        **deciding,
+        "store": str(store.root),
+        "counts": _counts(data),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "git": _git_state(),
+        "machine": _machine(),
+    }
+    write_atomically(path, json.dumps(record, indent=2).encode())
+    return id_of(deciding)
+
+
+def _compare(path: Path, deciding: dict[str, Any]) -> None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        before = _flat({key: record[key] for key in deciding})
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunMismatch(
+            f"run.json cannot be read: {error!r}", where=path, fix="give a new folder with --run"
+        ) from error
+    now = _flat(json.loads(json.dumps(deciding)))
+    changed = [
+        _change(key, before.get(key), now.get(key))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise RunMismatch(
+            f"the folder holds another run; changed: {'; '.join(changed)}",
+            where=path,
+            fix="give a new folder with --run, or go back to the settings and store of this one",
+        )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        key: item
+        for name, child in value.items()
+        for key, item in _flat(child, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
+def _change(key: str, before: Any, now: Any) -> str:
+    if key.startswith("evidence."):
+        return f"the store's {key.removeprefix('evidence.')}"
+    return f"{key.removeprefix('settings.')} was {before!r}, is {now!r}"
+
+
+def _counts(data: TrainingData) -> dict[str, int]:
+    return {
+        "images": len(data.image_ids),
+        "teacher_points": int((data.teacher_score == data.teacher_score).sum()),
+        "teacher_pairs": len(data.pairs),
+        "mos": int((data.mos == data.mos).sum()),
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the source tree and whether it was clean; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "pyproject.toml").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "clean": not _git(root, "status", "--porcelain")}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
