@@ -1,0 +1,72 @@
+"""Fixtures shared by all tests: real images, small stores, the command line, LEAF_SHARED."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from data_store.layout import Store, create_store
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Photographs with MOS that may not be redistributed; skips where they are not."""
+    folder = Path(os.environ.get("LEAF_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no photographs at {folder}; set LEAF_SHARED to the folder that holds data/")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return create_store(tmp_path / "store")
+
+
+def picture(seed: int, *, size: int = 48, blur: float = 0.0) -> Image.Image:
+    """A small scene of overlapping discs, sharp or blurred; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    canvas = np.full((size, size, 3), rng.integers(0, 255, 3), dtype=np.uint8)
+    rows, columns = np.mgrid[:size, :size]
+    for _ in range(25):
+        y, x, radius = rng.integers(0, size, 2).tolist() + [int(rng.integers(3, 12))]
+        canvas[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = rng.integers(0, 255, 3)
+    image = Image.fromarray(canvas)
+    return image.filter(ImageFilter.GaussianBlur(blur)) if blur else image
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Twelve different small PNG files."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(12):
+        picture(number, blur=number / 6).save(folder / f"image_{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cli() -> Cli:
+    """Run one of our commands as a user would; returns the finished process."""
+
+    def run(*words: str | Path, code: int = 0, env: dict[str, str] | None = None):
+        command = [str(Path(sys.executable).parent / str(words[0])), *map(str, words[1:])]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

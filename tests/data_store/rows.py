@@ -1,0 +1,49 @@
+"""Rows for the tests of the store."""
+
+from schemas.ids import sha256_text
+
+TEACHER = sha256_text("teacher")
+PROMPT = sha256_text("prompt")
+
+
+def image_id(number: int) -> str:
+    return sha256_text(f"image {number}")
+
+
+def point(number: int, logprobs: tuple[float, ...] = (-3.0, -2.0, -1.0, -2.0, -3.0)) -> dict:
+    return {
+        "image_id": image_id(number),
+        "teacher_id": TEACHER,
+        "prompt_id": PROMPT,
+        "level_logprobs": list(logprobs),
+        "prompt_tokens": 30,
+        "cached_tokens": 0,
+    }
+
+
+def image(number: int, *, path: str = "", group_id: str = "") -> dict:
+    return {
+        "image_id": image_id(number),
+        "path": path or f"/photos/{number}.png",
+        "name": f"{number}.png",
+        "file_bytes": 100,
+        "width_px": 10,
+        "height_px": 10,
+        "format": "PNG",
+        "mode": "RGB",
+        "group_id": group_id or image_id(number),
+    }
+
+
+def pair(first: int, second: int, ab=(-0.5, -1.5), ba=(-1.5, -0.5)) -> dict:
+    a, b = sorted((image_id(first), image_id(second)))
+    return {
+        "image_a": a,
+        "image_b": b,
+        "teacher_id": TEACHER,
+        "prompt_id": PROMPT,
+        "letter_logprobs_ab": list(ab),
+        "letter_logprobs_ba": list(ba),
+        "prompt_tokens": 60,
+        "cached_tokens": 30,
+    }
