@@ -15,9 +15,9 @@ IMAGES = table_schema(
         field(
             "name", pa.string(), doc="path below the folder that was added, with forward slashes"
         ),
-        field("file_bytes", pa.int64(), doc="size of the file", unit="byte", within=(1, 2**62)),
-        field("width_px", pa.int32(), doc="width as shown", unit="px", within=(1, 2**31 - 1)),
-        field("height_px", pa.int32(), doc="height as shown", unit="px", within=(1, 2**31 - 1)),
+        field("file_bytes", pa.int64(), doc="size of the file", unit="byte", within=(1, 1e15)),
+        field("width_px", pa.int32(), doc="width as shown", unit="px", within=(1, 1e9)),
+        field("height_px", pa.int32(), doc="height as shown", unit="px", within=(1, 1e9)),
         field("format", pa.string(), doc="file format as decoded: JPEG, PNG, …"),
         field("mode", pa.string(), doc="colour mode in the file: RGB, RGBA, CMYK, I;16, …"),
         field(

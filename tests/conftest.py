@@ -37,7 +37,7 @@ def picture(seed: int, *, size: int = 48, blur: float = 0.0) -> Image.Image:
     canvas = np.full((size, size, 3), rng.integers(0, 255, 3), dtype=np.uint8)
     rows, columns = np.mgrid[:size, :size]
     for _ in range(25):
-        y, x, radius = rng.integers(0, size, 2).tolist() + [int(rng.integers(3, 12))]
+        y, x, radius = (int(n) for n in (*rng.integers(0, size, 2), rng.integers(3, 12)))
         canvas[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = rng.integers(0, 255, 3)
     image = Image.fromarray(canvas)
     return image.filter(ImageFilter.GaussianBlur(blur)) if blur else image
@@ -61,6 +61,7 @@ def cli() -> Cli:
         command = [str(Path(sys.executable).parent / str(words[0])), *map(str, words[1:])]
         done = subprocess.run(
             command,
+            check=False,
             capture_output=True,
             text=True,
             timeout=300,

@@ -1,0 +1,194 @@
+"""Write the generated pages: docs/data-format.md from the schemas, docs/settings.md, docs/cli.md.
+
+    python -m tools.make_docs            write them
+    python -m tools.make_docs --check    exit 2 if one is out of date
+
+What a page says is said once, in the code; this only lays it out.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from data_store.index import query
+from data_store.layout import create_store
+from schemas.fields import key_columns, schema_version
+from schemas.tables import TABLES
+from train.settings import RunSettings
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+VIEW_DOCS = {
+    "score": "logit expectation brought to [0, 1]: (s - 1) / 4",
+    "confidence": "1 - entropy / ln K; of five levels for points, of the preference for pairs",
+    "logit_expectation": "mean level under the closed-set softmax, in [1, 5]",
+    "entropy": "Shannon entropy of the level distribution, in nats",
+    "level_mass": "probability of all level words together, before renormalising",
+    "level_probs": "closed-set probabilities of the levels, worst first",
+    "preference_prob": "P(image_a better), from the mean of both orders' logits",
+    "position_bias": "logits that standing first adds: (logit_ab - logit_ba) / 2",
+    "consistent": "whether both orders prefer the same image",
+    "letter_mass": "probability of A and B together, mean of both orders",
+    "logit_ab": "logit for image_a, shown first",
+    "logit_ba": "logit for image_a, shown second",
+    "mos_unit": "MOS brought to [0, 1] by its scale",
+    "file_count": "files with these bytes",
+}
+
+
+def data_format() -> str:
+    """docs/data-format.md."""
+    parts = [
+        "# Data format",
+        _NOTE,
+        "A store is a folder of Parquet shards. Each shard is named by the SHA-256 of its own"
+        " bytes and never changes. Any Parquet tool can read it; `store sql` adds views that keep"
+        " one row per key and derive scores, preferences and confidences.",
+        "```text\nSTORE/store.json                                     format version\n"
+        "STORE/teachers/<teacher_id>.json                     who answers, in full\n"
+        "STORE/prompts/<prompt_id>.json                       what is asked, in full\n"
+        "STORE/points/teacher=<teacher_id>/<sha256>.parquet   likewise pairs/\n"
+        "STORE/images/<sha256>.parquet                        likewise mos/, predictions/,"
+        " rejections/\n"
+        "STORE/index.duckdb                                   rebuildable, never the truth\n```",
+        "The Parquet footer of each shard says: `table`, `schema_version`, `key`, `teacher_id`,"
+        " `producer` (command, or engine with version and hardware), `writer`, `host`,"
+        " `process`, `row_count`, `created`.",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        store = create_store(Path(folder) / "store")
+        for name, schema in TABLES.items():
+            stored = set(schema.names)
+            parts += [
+                f"## {name}",
+                f"One row = {schema.metadata[b'meaning'].decode()}. Schema version"
+                f" {schema_version(schema)}. Key: {', '.join(key_columns(schema))}.",
+                _table(
+                    ("column", "type", "unit", "range", "meaning"),
+                    (_stored_row(field) for field in schema),
+                ),
+            ]
+            view = query(store, f"describe {name}").to_pylist()
+            derived = [row for row in view if row["column_name"] not in stored]
+            if derived:
+                parts += [
+                    f"The view `{name}` adds:",
+                    _table(
+                        ("column", "type", "meaning"),
+                        (
+                            (f"`{r['column_name']}`", r["column_type"], VIEW_DOCS[r["column_name"]])
+                            for r in derived
+                        ),
+                    ),
+                ]
+    parts.append(
+        "The view `images` has one row per content; `image_files` has one per file. The table"
+        " `shards` lists every shard with its rows, bytes, teacher, producer and date."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def settings() -> str:
+    """docs/settings.md."""
+    schema = RunSettings.model_json_schema()
+    rows = list(_settings_rows(RunSettings, ""))
+    return (
+        "\n\n".join(
+            [
+                "# Settings of `train run`",
+                _NOTE,
+                "Given in a TOML file (`--config`) or one by one (`--set distil.epochs=10`)."
+                " Unknown keys and values out of range are refused."
+                f" {schema.get('description', '')}",
+                _table(("key", "default", "meaning"), rows),
+            ]
+        )
+        + "\n"
+    )
+
+
+def command_line() -> str:
+    """docs/cli.md."""
+    from typer.main import get_command
+
+    from annotate.cli import app as annotate_app
+    from data_store.cli import app as store_app
+    from train.cli import app as train_app
+
+    parts = ["# Commands", _NOTE, "Exit codes: 0 done, 1 a bug, 2 bad input, 130 stopped."]
+    for name, app in (("annotate", annotate_app), ("store", store_app), ("train", train_app)):
+        group: Any = get_command(app)
+        parts.append(f"## {name}\n\n{app.info.help}")
+        for word, command in group.commands.items():
+            parts.append(f"### {name} {word}\n\n{command.help}")
+            rows = [_option_row(p) for p in command.params if p.name != "help"]
+            parts.append(_table(("option", "default", "meaning"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+_NOTE = "<!-- Generated by `make docs`; edit the code, not this page. -->"
+
+
+def _stored_row(field: Any) -> tuple[str, ...]:
+    notes = {key.decode(): value.decode() for key, value in field.metadata.items()}
+    kind = str(field.type).replace("fixed_size_list<element: float not null>", "float")
+    return (
+        f"`{field.name}`",
+        kind + (", may be null" if field.nullable else ""),
+        notes["unit"],
+        notes.get("range", "").replace(" ", " to "),
+        notes["doc"],
+    )
+
+
+def _settings_rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield from _settings_rows(type(default), f"{prefix}{name}.")
+        else:
+            yield (
+                f"`{prefix}{name}`",
+                f"`{default!r}`",
+                " ".join((field.description or "").split()),
+            )
+
+
+def _option_row(parameter: Any) -> tuple[str, str, str]:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.name.upper()}`", "required", parameter.help or ""
+    default = "required" if parameter.required else f"`{parameter.default}`"
+    if parameter.default in (None, "", False, []):
+        default = "" if not parameter.required else default
+    return " ".join(f"`{name}`" for name in parameter.opts), default, parameter.help or ""
+
+
+def _table(header: tuple[str, ...], rows: Any) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    for row in rows:
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |")
+    return "\n".join(lines)
+
+
+def main(*, check: bool) -> int:
+    """Write the pages, or compare them; returns the exit code."""
+    pages = {"data-format.md": data_format, "settings.md": settings, "cli.md": command_line}
+    stale = []
+    for name, make in pages.items():
+        path, text = DOCS / name, make()
+        if check:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"out of date: {', '.join(stale)}; run `make docs`", file=sys.stderr)
+    return 2 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv[1:]))
