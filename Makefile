@@ -51,8 +51,7 @@ docs-check: setup
 	$(BIN)/python -m tools.make_docs --check
 
 bench: setup
-	$(BIN)/python -m benchmarks.annotate
-	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.engines
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

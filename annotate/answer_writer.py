@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from data_store.layout import Store
 from data_store.rejections import Rejection, commit_rejections
@@ -12,8 +12,19 @@ from data_store.shards import commit_rows
 from schemas.rows import to_table
 from schemas.tables import TABLES
 
-ROWS_PER_SHARD = 20_000
 SECONDS_PER_SHARD = 60.0
+
+
+class Rhythm(NamedTuple):
+    """How much is handed to the engine and committed at a time."""
+
+    batch_size: int = 64
+    """Images or pairs per engine call."""
+    shard_rows: int = 20_000
+    """Answers per shard; a shard is also committed after `SECONDS_PER_SHARD`."""
+
+
+DEFAULT_RHYTHM = Rhythm()
 
 
 @dataclass(slots=True)
@@ -28,12 +39,11 @@ class AnswerWriter:
     table: str
     teacher_id: str
     producer: str
-    rows_per_shard: int = ROWS_PER_SHARD
-    seconds_per_shard: float = SECONDS_PER_SHARD
+    shard_rows: int
     committed_count: int = 0
-    rejected_count: int = 0
     _rows: list[Mapping[str, Any]] = field(default_factory=list)
     _rejections: list[Rejection] = field(default_factory=list)
+    _rejected_paths: set[str] = field(default_factory=set)
     _last_commit_s: float = field(default_factory=time.monotonic)
 
     def __enter__(self) -> Self:
@@ -47,15 +57,20 @@ class AnswerWriter:
     ) -> None:
         self._commit()
 
+    @property
+    def rejected_count(self) -> int:
+        """Files that could not be shown to the teacher, each counted once."""
+        return len(self._rejected_paths)
+
     def append(
         self, rows: Sequence[Mapping[str, Any]], rejections: Sequence[Rejection] = ()
     ) -> None:
         """Take finished rows and refusals; commit if it is time to."""
         self._rows += rows
         self._rejections += rejections
-        self.rejected_count += len(rejections)
+        self._rejected_paths |= {rejection.path for rejection in rejections}
         waited_s = time.monotonic() - self._last_commit_s
-        if len(self._rows) >= self.rows_per_shard or waited_s >= self.seconds_per_shard:
+        if len(self._rows) >= self.shard_rows or waited_s >= SECONDS_PER_SHARD:
             self._commit()
 
     def _commit(self) -> None:

@@ -55,6 +55,9 @@ PromptOption = Annotated[
     Path | None, typer.Option("--prompt", help="TOML file; the shipped prompt if left out.")
 ]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images or pairs per engine call.")]
+ShardRowsOption = Annotated[
+    int, typer.Option(min=1, help="Commit after so many answers, or after 60 s.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 
 
@@ -70,12 +73,14 @@ def points(
     quantization: QuantizationOption = "none",
     prompt: PromptOption = None,
     batch_size: BatchOption = 64,
+    shard_rows: ShardRowsOption = 20_000,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask about at most so many images.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask for the quality level of each image; only images without an answer are asked about."""
+    from annotate.answer_writer import Rhythm
     from annotate.points import annotate_points
     from annotate.prompts import load_prompt, shipped_prompt
     from data_store.console import print_json, say
@@ -83,9 +88,8 @@ def points(
     asked = load_prompt(prompt) if prompt else shipped_prompt("point")
     teacher = _teacher(model, engine, dtype, max_tiles, quantization)
     opened, folder = _opened(store, images)
-    done = annotate_points(
-        opened, teacher, asked, folder=folder, batch_size=batch_size, limit=limit
-    )
+    rhythm = Rhythm(batch_size, shard_rows)
+    done = annotate_points(opened, teacher, asked, folder=folder, limit=limit, rhythm=rhythm)
     say(done.line("images"))
     if as_json:
         print_json(done.as_dict())
@@ -106,6 +110,7 @@ def pairs(
     quantization: QuantizationOption = "none",
     prompt: PromptOption = None,
     batch_size: BatchOption = 64,
+    shard_rows: ShardRowsOption = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of pairs.")] = 0,
     split: Annotated[
         Split, typer.Option(help="train leaves out the groups that `train run` holds out.")
@@ -115,6 +120,7 @@ def pairs(
     as_json: JsonOption = False,
 ) -> None:
     """Ask which image of a pair is better, in both orders, until there are --n-pairs answers."""
+    from annotate.answer_writer import Rhythm
     from annotate.pairs import PairPlan, annotate_pairs
     from annotate.prompts import load_prompt, shipped_prompt
     from data_store.console import print_json, say
@@ -123,7 +129,8 @@ def pairs(
     teacher = _teacher(model, engine, dtype, max_tiles, quantization)
     opened, folder = _opened(store, images)
     plan = PairPlan(n_pairs, folder, seed, split is Split.TRAIN, split_seed, test_fraction)
-    done = annotate_pairs(opened, teacher, asked, plan, batch_size=batch_size)
+    rhythm = Rhythm(batch_size, shard_rows)
+    done = annotate_pairs(opened, teacher, asked, plan, rhythm=rhythm)
     say(done.line("pairs"))
     if as_json:
         print_json(done.as_dict())

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from annotate.answer_writer import AnswerWriter
+from annotate.answer_writer import DEFAULT_RHYTHM, AnswerWriter, Rhythm
 from annotate.image_stream import Batch, StoredImage, decoded_batches
 from annotate.pair_planner import IndexPairs, for_prefix_cache, plan_pairs
 from annotate.prompts import Prompt
@@ -43,7 +43,12 @@ class PairPlan(NamedTuple):
 
 
 def annotate_pairs(
-    store: Store, teacher: Teacher, prompt: Prompt, plan: PairPlan, *, batch_size: int = 64
+    store: Store,
+    teacher: Teacher,
+    prompt: Prompt,
+    plan: PairPlan,
+    *,
+    rhythm: Rhythm = DEFAULT_RHYTHM,
 ) -> RunSummary:
     """Ask about pairs until the store holds `plan.wanted` of them, both orders of each.
 
@@ -52,7 +57,7 @@ def annotate_pairs(
         teacher: who is asked; it is started only if something is missing.
         prompt: a pair prompt with the labels A and B.
         plan: how many pairs of which images.
-        batch_size: pairs handed to the engine at a time; each is two questions.
+        rhythm: pairs handed to the engine (two questions each) and committed at a time.
 
     Raises:
         PairBudgetError: the images form fewer pairs.
@@ -73,11 +78,13 @@ def annotate_pairs(
     engine = teacher.start()
     start = time.monotonic()
     with (
-        AnswerWriter(store, "pairs", teacher.teacher_id, engine.provenance) as writer,
+        AnswerWriter(
+            store, "pairs", teacher.teacher_id, engine.provenance, rhythm.shard_rows
+        ) as writer,
         progress(len(todo), label="pairs", unit="pairs") as bar,
     ):
         work = [(pair, (pair.a, pair.b)) for pair in todo]
-        for batch in decoded_batches(work, batch_size=batch_size):
+        for batch in decoded_batches(work, batch_size=rhythm.batch_size):
             shown = [pair for pair in _pairs_of(batch) if _both_decoded(pair, batch)]
             answers = _ask_both_orders(engine, batch, shown, question)
             writer.append(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from annotate.answer_writer import AnswerWriter
+from annotate.answer_writer import DEFAULT_RHYTHM, AnswerWriter, Rhythm
 from annotate.image_stream import Batch, StoredImage, decoded_batches
 from annotate.prompts import Prompt
 from annotate.summary import RunSummary
@@ -24,8 +24,8 @@ def annotate_points(
     prompt: Prompt,
     *,
     folder: str | None = None,
-    batch_size: int = 64,
     limit: int | None = None,
+    rhythm: Rhythm = DEFAULT_RHYTHM,
 ) -> RunSummary:
     """Ask about every image without a committed answer, and commit the answers as they come.
 
@@ -34,8 +34,8 @@ def annotate_points(
         teacher: who is asked; it is started only if something is missing.
         prompt: a point prompt whose labels are the five levels, worst first.
         folder: only images below this absolute folder; None for all.
-        batch_size: images handed to the engine at a time.
         limit: ask about at most so many images.
+        rhythm: images handed to the engine, and answers committed, at a time.
 
     Raises:
         InputError: the store has no image there, or the prompt's labels are not the levels.
@@ -43,11 +43,10 @@ def annotate_points(
     """
     _check_prompt(prompt)
     question = teacher.read(prompt)
-    store.write_teacher(teacher.spec)
-    store.write_prompt(question)
-
     todo, already = _missing(store, teacher.teacher_id, question.prompt_id, folder)
     todo = todo[:limit]
+    store.write_teacher(teacher.spec)
+    store.write_prompt(question)
     say(f"{len(todo)} images to ask about, {already} answered already")
     if not todo:
         return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, already, 0.0)
@@ -55,11 +54,13 @@ def annotate_points(
     engine = teacher.start()
     start = time.monotonic()
     with (
-        AnswerWriter(store, "points", teacher.teacher_id, engine.provenance) as writer,
+        AnswerWriter(
+            store, "points", teacher.teacher_id, engine.provenance, rhythm.shard_rows
+        ) as writer,
         progress(len(todo), label="points", unit="images") as bar,
     ):
         work = [(image, (image,)) for image in todo]
-        for batch in decoded_batches(work, batch_size=batch_size):
+        for batch in decoded_batches(work, batch_size=rhythm.batch_size):
             shown = [image for image in _images_of(batch) if image.image_id in batch.images]
             answers = _ask(engine, batch, shown, question)
             writer.append(

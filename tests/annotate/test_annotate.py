@@ -1,0 +1,162 @@
+"""The two stories, run with the tiny teacher through transformers on real files."""
+
+import numpy as np
+import pytest
+
+from annotate.answer_writer import Rhythm
+from annotate.pairs import PairPlan, annotate_pairs
+from annotate.points import annotate_points
+from data_store.image_import import add_images
+from data_store.index import query
+from data_store.splits import is_test
+from schemas.errors import InputError, PairBudgetError
+from tests.conftest import picture
+
+# transformers warns of its own future; that is not what these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def filled(store, image_folder):
+    add_images(store, image_folder)
+    return store
+
+
+def rows(store, table):
+    return query(store, f"from {table} order by all").to_pylist()
+
+
+def test_every_image_gets_one_row_of_evidence(filled, tiny_teacher, point_prompt):
+    done = annotate_points(filled, tiny_teacher, point_prompt)
+    found = rows(filled, "points")
+    assert (done.asked, done.answered, done.already, done.rejected) == (12, 12, 0, 0)
+    assert len(found) == 12
+    assert all(0 <= row["score"] <= 1 and row["level_mass"] > 0.9 for row in found)
+    assert len({tuple(row["level_logprobs"]) for row in found}) == 12
+
+
+def test_asking_again_asks_nothing_and_changes_nothing(filled, tiny_teacher, point_prompt):
+    annotate_points(filled, tiny_teacher, point_prompt)
+    before = list(filled.shard_paths())
+    done = annotate_points(filled, tiny_teacher, point_prompt)
+    assert (done.asked, done.already) == (0, 12)
+    assert list(filled.shard_paths()) == before
+
+
+def test_new_images_and_only_they_are_asked_about(filled, image_folder, tiny_teacher, point_prompt):
+    annotate_points(filled, tiny_teacher, point_prompt, limit=5)
+    assert len(rows(filled, "points")) == 5
+    picture(99).save(image_folder / "new.png")
+    add_images(filled, image_folder)
+    done = annotate_points(filled, tiny_teacher, point_prompt)
+    assert (done.answered, done.already) == (8, 5)
+
+
+def test_a_folder_limits_what_is_asked(filled, tmp_path, tiny_teacher, point_prompt):
+    (tmp_path / "images2").mkdir()
+    picture(50).save(tmp_path / "images2" / "other.png")
+    add_images(filled, tmp_path / "images2")
+    done = annotate_points(filled, tiny_teacher, point_prompt, folder=str(tmp_path / "images2"))
+    assert (done.asked, done.answered) == (1, 1)
+
+
+def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
+    filled, image_folder, tiny_teacher, point_prompt
+):
+    (image_folder / "image_00.png").unlink()
+    picture(77).save(image_folder / "image_01.png")
+    whole = (image_folder / "image_02.png").read_bytes()
+    (image_folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    store = filled
+    add_images(store, image_folder)
+    done = annotate_points(store, tiny_teacher, point_prompt, rhythm=Rhythm(4, 4))
+    assert (done.answered, done.rejected) == (11, 3)  # the changed file is a new image as well
+    reasons = {(row["path"].rpartition("/")[2], row["reason"]) for row in rows(store, "rejections")}
+    assert reasons == {
+        ("image_00.png", "unreadable"),
+        ("image_01.png", "changed"),
+        ("cut.png", "truncated"),
+    }
+
+
+def test_a_store_without_images_says_how_to_add_some(store, tiny_teacher, point_prompt):
+    with pytest.raises(InputError, match="store add-images"):
+        annotate_points(store, tiny_teacher, point_prompt)
+    assert not (store.root / "teachers").exists()
+
+
+def test_a_pair_prompt_cannot_ask_for_points(filled, tiny_teacher, pair_prompt, point_prompt):
+    with pytest.raises(InputError, match="a point prompt shows one image"):
+        annotate_points(filled, tiny_teacher, pair_prompt)
+    with pytest.raises(InputError, match="a pair prompt shows two images"):
+        annotate_pairs(filled, tiny_teacher, point_prompt, PairPlan(3))
+
+
+def test_pairs_are_exactly_as_many_as_asked_with_both_orders(filled, tiny_teacher, pair_prompt):
+    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(20))
+    found = rows(filled, "pairs")
+    assert (done.answered, len(found)) == (20, 20)
+    for row in found:
+        assert row["image_a"] < row["image_b"]
+        assert row["letter_logprobs_ab"] != row["letter_logprobs_ba"]
+        assert row["letter_mass"] > 0.9
+
+
+def test_a_larger_budget_keeps_the_pairs_and_adds_the_rest(filled, tiny_teacher, pair_prompt):
+    annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(10))
+    first = {(row["image_a"], row["image_b"]) for row in rows(filled, "pairs")}
+    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(15))
+    found = rows(filled, "pairs")
+    assert (done.asked, done.already, len(found)) == (5, 10, 15)
+    assert first < {(row["image_a"], row["image_b"]) for row in found}
+
+
+def test_more_pairs_than_possible_are_refused_and_nothing_is_written(
+    filled, tiny_teacher, pair_prompt
+):
+    before = sorted(filled.root.rglob("*.parquet"))
+    with pytest.raises(PairBudgetError, match="at most 66"):
+        annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(67))
+    assert sorted(filled.root.rglob("*.parquet")) == before
+    assert not (filled.root / "teachers").exists()
+
+
+def test_train_pairs_leave_out_the_groups_that_are_held_out(
+    store, tmp_path, tiny_teacher, pair_prompt
+):
+    (tmp_path / "many").mkdir()
+    for number in range(30):
+        picture(number).save(tmp_path / "many" / f"{number}.png")
+    add_images(store, tmp_path / "many")
+    annotate_pairs(store, tiny_teacher, pair_prompt, PairPlan(40, train_only=True))
+    groups = query(
+        store,
+        """select distinct group_id from images join pairs
+        on image_id = image_a or image_id = image_b""",
+    )
+    assert groups.num_rows > 10
+    assert not any(
+        is_test(group.as_py(), seed=0, test_fraction=0.2) for group in groups.column("group_id")
+    )
+
+
+def test_the_teacher_finds_blurred_pictures_worse(store, tmp_path, tiny_teacher, point_prompt):
+    from skimage import data
+
+    (tmp_path / "photos").mkdir()
+    from PIL import Image, ImageFilter
+
+    sources = [data.astronaut(), data.coffee(), data.chelsea()]
+    for number, pixels in enumerate(sources):
+        middle = Image.fromarray(pixels).crop((100, 100, 212, 212))
+        for step, radius in enumerate((0.0, 1.5, 4.0)):
+            blurred = middle.filter(ImageFilter.GaussianBlur(radius))
+            blurred.save(tmp_path / "photos" / f"{number}_{step}.png")
+    add_images(store, tmp_path / "photos")
+    annotate_points(store, tiny_teacher, point_prompt)
+    found = query(store, "select name, score from points join images using (image_id)").to_pylist()
+    score = {row["name"]: row["score"] for row in found}
+    for number in range(len(sources)):
+        assert score[f"{number}_0.png"] > score[f"{number}_2.png"]
+    means = [np.mean([score[f"{n}_{step}.png"] for n in range(3)]) for step in range(3)]
+    assert means[0] > means[1] > means[2]
