@@ -100,20 +100,19 @@ def _cloth(rng: np.random.Generator) -> Image.Image:
     angle = rng.uniform(0, np.pi)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     period, thread = rng.uniform(50, 120), rng.uniform(7, 12)
-    warp = np.sign(np.sin(2 * np.pi * along / period)) * 0.5 + 0.5
-    weft = np.sign(np.sin(2 * np.pi * across / (period * rng.uniform(0.5, 1.5)))) * 0.5 + 0.5
+    warp = np.sin(2 * np.pi * along / period) > 0
+    weft = np.sin(2 * np.pi * across / (period * rng.uniform(0.5, 1.5))) > 0
     threads = 0.75 + 0.25 * np.sin(2 * np.pi * (along + across) / thread)
     mixed = 0.5 * (warp[..., None] * _colour_array(rng) + weft[..., None] * _colour_array(rng))
     return _to_image((mixed + 0.25 * _colour_array(rng)) * threads[..., None])
 
 
-def _clouds(rng: np.random.Generator) -> Image.Image:
-    """Noise with the 1/f spectrum of nature, between three colours."""
-    shade = _fractal(rng, 1.0)
-    tint = _fractal(rng, 1.3)
-    colours = _colour_array(rng), _colour_array(rng), _colour_array(rng)
-    mixed = shade[..., None] * colours[0] + (1 - shade[..., None]) * colours[1]
-    return _to_image(0.8 * mixed + 0.4 * (tint[..., None] - 0.5) * colours[2])
+def _marble(rng: np.random.Generator) -> Image.Image:
+    """Veins with sharp edges along the contours of a cloud, and the grain of the stone."""
+    bands = np.sin(rng.uniform(40, 80) * _fractal(rng, 1.5)) > rng.uniform(-0.3, 0.3)
+    dark, light = (np.array(colour) for colour in _contrasting(rng))
+    grain = 0.6 + 0.6 * _fractal(rng, 0.7)[..., None]
+    return _to_image(np.where(bands[..., None], dark, light) * grain)
 
 
 def _glass(rng: np.random.Generator) -> Image.Image:
@@ -186,7 +185,7 @@ _FAMILIES: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "leaves": _dead_leaves,
     "page": _page,
     "cloth": _cloth,
-    "clouds": _clouds,
+    "marble": _marble,
     "glass": _glass,
     "grass": _grass,
     "wall": _wall,
