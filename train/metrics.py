@@ -112,7 +112,7 @@ def _best_fit(standard: FloatArray, mos: FloatArray) -> FloatArray | None:
             bounds=([-np.inf, 0.0, -np.inf, 1e-3], np.inf),
             max_nfev=500,
         )
-        for centre, width in ((0.0, 0.25), (0.0, 1.0), (1.0, 0.5), (-1.0, 0.5))
+        for centre, width in ((0.0, 0.25), (0.0, 1.0), (1.0, 0.5))
     ]
     converged = [fit for fit in fits if fit.success and np.isfinite(fit.cost)]
     return min(converged, key=lambda fit: fit.cost).x if converged else None
