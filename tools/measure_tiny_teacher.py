@@ -32,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--demo", type=Path, help="also measure a folder of make_demo_images")
     parser.add_argument("--vllm", action="store_true", help="also compare with vLLM")
     options = parser.parse_args(arguments)
-    # vLLM reads these when it is imported: one process, one GiB of cache, no network.
-    os.environ.update(
-        HF_HUB_OFFLINE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE="1"
-    )
+    if options.vllm:
+        # Read when vLLM is imported: one process, one GiB of cache, no network.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     try:
         _measure(options)
     except LeafError as error:

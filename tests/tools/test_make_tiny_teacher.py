@@ -1,17 +1,15 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from schemas.errors import InputError
+from tools import make_tiny_teacher, measure_tiny_teacher
 from tools.procedural_scenes import draw_scene, scene_names
 from tools.tiny_teacher.crop_pool import make_crop_pool
 from tools.tiny_teacher.photographs import split_photographs
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +48,34 @@ def test_the_crop_pool_does_not_depend_on_the_number_of_workers(photographs: Pat
         np.testing.assert_array_equal(left, right)
 
 
-def run_tool(name: str, *arguments: str) -> str:
-    command = [sys.executable, "-m", f"tools.{name}", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-
 @pytest.mark.slow
 def test_a_short_training_ends_in_a_checkpoint_that_answers(
-    photographs: Path, tmp_path: Path
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same seed gives the same weights, and the measuring tool can read them."""
     short = ["--photos", str(photographs), "--crops-each", "4"]
-    steps = ["--vision-steps", "2", "--answer-steps", "2"]
+    steps = ["--vision-steps", "2", "--answer-steps", "2", "--threads", "1"]
+    thread_count = torch.get_num_threads()
     for name in ("first", "second"):
-        run_tool("make_tiny_teacher", *short, *steps, "--out", str(tmp_path / name))
+        assert make_tiny_teacher.main([*short, *steps, "--out", str(tmp_path / name)]) == 0
+    torch.set_num_threads(thread_count)
     first, second = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "second")
     )
     assert first == second
-    printed = run_tool("measure_tiny_teacher", *short, "--checkpoint", str(tmp_path / "first"))
-    measured = {row["name"]: row["value"] for row in map(json.loads, printed.splitlines())}
+    capsys.readouterr()
+    assert measure_tiny_teacher.main([*short, "--checkpoint", str(tmp_path / "first")]) == 0
+    measured = {
+        row["name"]: row["value"] for row in map(json.loads, capsys.readouterr().out.splitlines())
+    }
     assert -1.0 <= measured["point_srcc"] <= 1.0
     assert 0.0 < measured["level_mass_mean"] < 1.0
+
+
+def test_the_commands_name_the_missing_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert make_tiny_teacher.main(["--photos", str(tmp_path), "--out", str(tmp_path / "x")]) == 2
+    assert measure_tiny_teacher.main(["--photos", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("set LEAF_SHARED") == 2
+    assert not (tmp_path / "x").exists()

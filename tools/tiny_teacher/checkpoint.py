@@ -1,4 +1,4 @@
-"""Train a whole checkpoint and save it so that nobody sees half of it."""
+"""Train a whole checkpoint and save it, every file replaced whole."""
 
 import shutil
 import tempfile
