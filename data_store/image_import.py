@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags
-
 from data_store import queries
 from data_store.console import progress
 from data_store.csv_file import read_columns, refuse
 from data_store.layout import Store
-from data_store.pictures import MAX_PIXELS, open_checked
+from data_store.pictures import MAX_PIXELS, open_checked, shown_size
 from data_store.rejections import Rejection, commit_rejections
 from data_store.shards import commit_rows
 from schemas.errors import ImageError, InputError
@@ -28,7 +26,6 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm"}
 )
 ROWS_PER_SHARD = 20_000
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +124,7 @@ def _image_row(
 ) -> dict[str, Any]:
     data = _read(path)
     image = open_checked(data, where=path, max_pixels=max_pixels)
-    sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-    width, height = image.size[::-1] if sideways else image.size
+    width, height = shown_size(image, where=path)
     image_id = sha256_bytes(data)
     name = path.relative_to(folder).as_posix()
     return {

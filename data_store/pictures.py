@@ -11,13 +11,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from schemas.errors import ImageError
 
 MAX_PIXELS = 200_000_000
 """A 200-megapixel photograph passes; a decompression bomb does not."""
 
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError)  # what Pillow raises on broken files
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -49,13 +51,8 @@ def decode_rgb(data: bytes, *, where: Path | str, max_pixels: int = MAX_PIXELS) 
             image.load()
             image = ImageOps.exif_transpose(image)
             return _as_rgb(image)
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise ImageError(
-            f"the image cannot be decoded: {error}",
-            where=where,
-            fix="replace the file with a whole copy",
-            reason="truncated",
-        ) from error
+    except (*_DAMAGE, MemoryError) as error:
+        raise _damaged(error, where) from error
 
 
 def open_checked(data: bytes, *, where: Path | str, max_pixels: int) -> Image.Image:
@@ -83,6 +80,28 @@ def open_checked(data: bytes, *, where: Path | str, max_pixels: int) -> Image.Im
     if image.width * image.height > max_pixels:
         raise _too_large(f"{image.width} x {image.height} px", where)
     return image
+
+
+def shown_size(image: Image.Image, *, where: Path | str) -> tuple[int, int]:
+    """Width and height in px as a viewer shows the image, EXIF rotation applied.
+
+    Raises:
+        ImageError: the file breaks off before its metadata.
+    """
+    try:
+        sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+    except _DAMAGE as error:
+        raise _damaged(error, where) from error
+    return (image.height, image.width) if sideways else (image.width, image.height)
+
+
+def _damaged(error: Exception, where: Path | str) -> ImageError:
+    return ImageError(
+        f"the image cannot be decoded: {error}",
+        where=where,
+        fix="replace the file with a whole copy",
+        reason="truncated",
+    )
 
 
 def _too_large(size: str, where: Path | str) -> ImageError:

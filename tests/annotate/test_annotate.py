@@ -65,8 +65,9 @@ def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
 ):
     (image_folder / "image_00.png").unlink()
     picture(77).save(image_folder / "image_01.png")
-    whole = (image_folder / "image_02.png").read_bytes()
-    (image_folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    picture(3, size=200).save(image_folder / "cut.jpg")
+    whole = (image_folder / "cut.jpg").read_bytes()
+    (image_folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     store = filled
     add_images(store, image_folder)
     done = annotate_points(store, tiny_teacher, point_prompt, rhythm=Rhythm(4, 4))
@@ -75,7 +76,7 @@ def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
     assert reasons == {
         ("image_00.png", "unreadable"),
         ("image_01.png", "changed"),
-        ("cut.png", "truncated"),
+        ("cut.jpg", "truncated"),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_a_checkpoint_of_pickles_is_not_loaded(copied):
         find_teacher(str(copied))
 
 
-def test_a_processor_that_needs_remote_code_is_refused(copied):
+def test_code_that_comes_with_a_checkpoint_never_runs(copied):
     for name in ("processor_config.json", "tokenizer_config.json"):
         path = copied / name
         config = json.loads(path.read_text())
@@ -102,10 +103,8 @@ def test_a_processor_that_needs_remote_code_is_refused(copied):
         config["processor_class"] = "EvilProcessor"
         path.write_text(json.dumps(config))
     (copied / "evil.py").write_text("raise SystemExit('remote code ran')")
-    try:
+    with suppress(TeacherMissing):  # refused or loaded by our own code, but never run
         find_teacher(str(copied))
-    except TeacherMissing as error:
-        assert "processor" in str(error)
 
 
 def test_weights_that_cannot_be_had_say_what_where_and_what_to_do(cli, tmp_path):

@@ -87,11 +87,6 @@ def test_vllm_and_transformers_give_the_same_answers(unbroken, photos, cli):
     assert producers == [[{"engine": "vllm"}], [{"engine": "transformers"}]]
 
 
-def test_the_prefix_cache_serves_the_first_image_of_pairs(unbroken):
-    total = query(unbroken, "select sum(cached_tokens) as n from pairs").to_pylist()[0]["n"]
-    assert total > 0
-
-
 def start(*words: object) -> subprocess.Popen[str]:
     command = [str(Path(sys.executable).parent / "annotate"), *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -107,12 +102,12 @@ def wait_for_shards(folder: Path, table: str, count: int, process: subprocess.Po
     raise AssertionError("no shard appeared in time")
 
 
-@pytest.mark.parametrize("table", ["points", "pairs"])
+@pytest.mark.parametrize(("table", "engine"), [("points", "vllm"), ("pairs", "transformers")])
 def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
-    table, unbroken, photos, cli, tmp_path
+    table, engine, unbroken, photos, cli, tmp_path
 ):
     folder = tmp_path / "killed"
-    words = [table, "--model", "tiny", "--engine", "vllm", "--images", photos, "--store", folder,
+    words = [table, "--model", "tiny", "--engine", engine, "--images", photos, "--store", folder,
              "--batch-size", 4, "--shard-rows", 4]  # fmt: skip
     if table == "pairs":
         words += ["--n-pairs", PAIRS]

@@ -44,11 +44,14 @@ def test_bad_files_become_rejections_once_and_stop_nobody(store, image_folder):
     (image_folder / "empty.png").touch()
     (image_folder / "text.jpg").write_text("not an image")
     Image.new("1", (20_000, 20_000)).save(image_folder / "bomb.png")
+    whole = (image_folder / "image_00.png").read_bytes()
+    (image_folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     (image_folder / "notes.txt").write_text("ignored, by its name")
     for _ in range(2):
-        assert add_images(store, image_folder).rejected == 3
+        assert add_images(store, image_folder).rejected == 4
     assert rejections(store) == [
         ("bomb.png", "add-images", "too_large"),
+        ("cut.png", "add-images", "truncated"),
         ("empty.png", "add-images", "empty"),
         ("text.jpg", "add-images", "not_an_image"),
     ]
