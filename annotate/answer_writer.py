@@ -59,7 +59,7 @@ class AnswerWriter:
 
     @property
     def rejected_count(self) -> int:
-        """Files that could not be shown to the teacher, each counted once."""
+        """Files and questions that gave no row, each counted once."""
         return len(self._rejected_paths)
 
     def append(

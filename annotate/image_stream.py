@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from PIL.Image import Image
 
@@ -24,10 +24,10 @@ class StoredImage(NamedTuple):
     path: str
 
 
-class Batch(NamedTuple):
+class Batch(NamedTuple, Generic[Work]):
     """Some pieces of work, the decoded images they need, and those that would not decode."""
 
-    work: Sequence[object]
+    work: Sequence[Work]
     images: Mapping[str, Image]
     failures: Mapping[str, ImageError]
 
@@ -59,7 +59,7 @@ def open_stored(image: StoredImage, *, max_pixels: int = MAX_PIXELS) -> Image:
 
 def decoded_batches(
     work: Sequence[tuple[Work, tuple[StoredImage, ...]]], *, batch_size: int
-) -> Iterator[Batch]:
+) -> Iterator[Batch[Work]]:
     """Cut work into batches and decode each batch's images while earlier ones are in use.
 
     Args:

@@ -31,6 +31,19 @@ class Pair(NamedTuple):
     b: StoredImage
 
 
+class JudgedPair(NamedTuple):
+    """A pair and the answers with a shown first, and with b shown first."""
+
+    pair: Pair
+    ab: LabelAnswer
+    ba: LabelAnswer
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether both orders were answered with numbers."""
+        return self.ab.is_usable and self.ba.is_usable
+
+
 class PairPlan(NamedTuple):
     """Which images may be paired, and how many pairs there should be in all."""
 
@@ -85,18 +98,15 @@ def annotate_pairs(
     ):
         work = [(pair, (pair.a, pair.b)) for pair in todo]
         for batch in decoded_batches(work, batch_size=rhythm.batch_size):
-            shown = [pair for pair in _pairs_of(batch) if _both_decoded(pair, batch)]
-            answers = _ask_both_orders(engine, batch, shown, question)
+            shown = [pair for pair in batch.work if _both_decoded(pair, batch)]
+            judged = _ask_both_orders(engine, batch, shown, question)
             writer.append(
-                [
-                    _row(pair, ab, ba, teacher.teacher_id, question)
-                    for pair, (ab, ba) in zip(shown, answers, strict=True)
-                ],
-                _rejected(batch, teacher.teacher_id),
+                [_row(one, teacher.teacher_id, question) for one in judged if one.is_usable],
+                _rejected(batch, judged, teacher.teacher_id),
             )
             bar.advance(len(batch.work))
             if writer.rejected_count:
-                bar.note(f"{writer.rejected_count} images rejected")
+                bar.note(f"{writer.rejected_count} rejected")
     return RunSummary(
         teacher.teacher_id,
         question.prompt_id,
@@ -154,18 +164,13 @@ def _plan(images: pa.Table, plan: PairPlan, answered: IndexPairs) -> list[Pair]:
     return [Pair(stored[a], stored[b]) for a, b in for_prefix_cache(numbers).tolist()]
 
 
-def _pairs_of(batch: Batch) -> list[Pair]:
-    return [pair for pair in batch.work if isinstance(pair, Pair)]
-
-
-def _both_decoded(pair: Pair, batch: Batch) -> bool:
+def _both_decoded(pair: Pair, batch: Batch[Pair]) -> bool:
     return pair.a.image_id in batch.images and pair.b.image_id in batch.images
 
 
 def _ask_both_orders(
-    engine: LabelEngine, batch: Batch, shown: Sequence[Pair], question: PromptSpec
-) -> list[tuple[LabelAnswer, LabelAnswer]]:
-    """The answers with a shown first, and with b shown first, for each pair."""
+    engine: LabelEngine, batch: Batch[Pair], shown: Sequence[Pair], question: PromptSpec
+) -> list[JudgedPair]:
 
     def request(first: StoredImage, second: StoredImage) -> LabelRequest:
         images = (batch.images[first.image_id], batch.images[second.image_id])
@@ -174,12 +179,12 @@ def _ask_both_orders(
     requests = [request(pair.a, pair.b) for pair in shown]
     requests += [request(pair.b, pair.a) for pair in shown]
     answers = engine.label_logprobs(requests)
-    return list(zip(answers[: len(shown)], answers[len(shown) :], strict=True))
+    forward, backward = answers[: len(shown)], answers[len(shown) :]
+    return [JudgedPair(*one) for one in zip(shown, forward, backward, strict=True)]
 
 
-def _row(
-    pair: Pair, ab: LabelAnswer, ba: LabelAnswer, teacher_id: str, question: PromptSpec
-) -> dict[str, object]:
+def _row(judged: JudgedPair, teacher_id: str, question: PromptSpec) -> dict[str, object]:
+    pair, ab, ba = judged
     return {
         "image_a": pair.a.image_id,
         "image_b": pair.b.image_id,
@@ -192,8 +197,22 @@ def _row(
     }
 
 
-def _rejected(batch: Batch, teacher_id: str) -> list[Rejection]:
-    return [
+def _rejected(
+    batch: Batch[Pair], judged: Sequence[JudgedPair], teacher_id: str
+) -> list[Rejection]:
+    unreadable = [
         Rejection.of(error, stage="pairs", image_id=image_id, teacher_id=teacher_id)
         for image_id, error in batch.failures.items()
     ]
+    useless = [
+        Rejection(
+            f"{one.pair.a.path} | {one.pair.b.path}",
+            "pairs",
+            "useless_answer",
+            f"the teacher answered {one.ab.label_logprobs} and {one.ba.label_logprobs}",
+            teacher_id=teacher_id,
+        )
+        for one in judged
+        if not one.is_usable
+    ]
+    return unreadable + useless

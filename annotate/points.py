@@ -61,14 +61,12 @@ def annotate_points(
     ):
         work = [(image, (image,)) for image in todo]
         for batch in decoded_batches(work, batch_size=rhythm.batch_size):
-            shown = [image for image in _images_of(batch) if image.image_id in batch.images]
+            shown = [image for image in batch.work if image.image_id in batch.images]
             answers = _ask(engine, batch, shown, question)
+            answered = list(zip(shown, answers, strict=True))
             writer.append(
-                [
-                    _row(*pair, teacher.teacher_id, question)
-                    for pair in zip(shown, answers, strict=True)
-                ],
-                _rejected(batch, teacher.teacher_id),
+                [_row(*one, teacher.teacher_id, question) for one in answered if one[1].is_usable],
+                _rejected(batch, answered, teacher.teacher_id),
             )
             bar.advance(len(batch.work))
             if writer.rejected_count:
@@ -109,12 +107,11 @@ def _missing(
     return todo, all_images - len(todo)
 
 
-def _images_of(batch: Batch) -> list[StoredImage]:
-    return [image for image in batch.work if isinstance(image, StoredImage)]
-
-
 def _ask(
-    engine: LabelEngine, batch: Batch, shown: Sequence[StoredImage], question: PromptSpec
+    engine: LabelEngine,
+    batch: Batch[StoredImage],
+    shown: Sequence[StoredImage],
+    question: PromptSpec,
 ) -> list[LabelAnswer]:
     return engine.label_logprobs(
         [
@@ -137,8 +134,25 @@ def _row(
     }
 
 
-def _rejected(batch: Batch, teacher_id: str) -> list[Rejection]:
-    return [
+def _rejected(
+    batch: Batch[StoredImage],
+    answered: Sequence[tuple[StoredImage, LabelAnswer]],
+    teacher_id: str,
+) -> list[Rejection]:
+    unreadable = [
         Rejection.of(error, stage="points", image_id=image_id, teacher_id=teacher_id)
         for image_id, error in batch.failures.items()
     ]
+    useless = [
+        Rejection(
+            image.path,
+            "points",
+            "useless_answer",
+            f"the teacher answered {answer.label_logprobs}",
+            image.image_id,
+            teacher_id,
+        )
+        for image, answer in answered
+        if not answer.is_usable
+    ]
+    return unreadable + useless

@@ -15,7 +15,7 @@ class RunSummary:
     answered: int
     """Rows that were committed."""
     rejected: int
-    """Images that could not be shown to the teacher."""
+    """Files that could not be decoded, and questions without a usable answer."""
     already: int
     """Rows that were there before and were not asked again."""
     seconds: float
@@ -35,5 +35,5 @@ class RunSummary:
         return (
             f"{self.answered} {unit} answered in {self.seconds:.1f} s"
             f" ({self.rows_per_s:.1f} {unit}/s), {self.already} were there already,"
-            f" {self.rejected} images rejected; teacher {self.teacher_id[:12]}"
+            f" {self.rejected} rejected; teacher {self.teacher_id[:12]}"
         )

@@ -1,5 +1,6 @@
 """What every engine does: given images and a question, the log-probability of each label."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -23,6 +24,11 @@ class LabelAnswer(NamedTuple):
     label_logprobs: list[float]
     prompt_tokens: int
     cached_tokens: int
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether all log-probabilities are numbers; overflow in half precision gives others."""
+        return all(map(math.isfinite, self.label_logprobs))
 
 
 class LabelEngine(Protocol):

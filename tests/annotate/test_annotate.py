@@ -1,5 +1,7 @@
 """The two stories, run with the tiny teacher through transformers on real files."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,30 @@ def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
         ("image_01.png", "changed"),
         ("cut.jpg", "truncated"),
     }
+
+
+class Overflowing:
+    """The real engine, but the first answer of each batch overflows, as half precision can."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.provenance = engine.provenance
+
+    def label_logprobs(self, requests):
+        first, *rest = self.engine.label_logprobs(requests)
+        return [first._replace(label_logprobs=[math.nan] * len(first.label_logprobs)), *rest]
+
+
+def test_an_answer_that_is_no_number_is_rejected_and_its_neighbours_kept(
+    filled, tiny_teacher, point_prompt, pair_prompt, monkeypatch
+):
+    engine = Overflowing(tiny_teacher.start())
+    monkeypatch.setattr(type(tiny_teacher), "engine", engine)
+    points = annotate_points(filled, tiny_teacher, point_prompt, rhythm=Rhythm(6, 100))
+    pairs = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(10), rhythm=Rhythm(5, 100))
+    assert (points.answered, points.rejected) == (10, 2)
+    assert (pairs.answered, pairs.rejected) == (8, 2)
+    assert {row["reason"] for row in rows(filled, "rejections")} == {"useless_answer"}
 
 
 def test_a_store_without_images_says_how_to_add_some(store, tiny_teacher, point_prompt):
