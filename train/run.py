@@ -8,25 +8,18 @@
 Run again in the same folder, it loads finished stages and trains only what is missing.
 """
 
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from data_store.console import progress, say
-from data_store.files import write_atomically
-from data_store.layout import Store, open_store
-from data_store.shards import commit_rows
+from data_store.layout import open_store
 from schemas.errors import NotEnoughData
 from schemas.ids import sha256_text
-from schemas.predictions import PREDICTIONS
 from train.calibrate import (
     CalibrateEpoch,
     Calibration,
@@ -39,6 +32,7 @@ from train.dataset import Pictures
 from train.distil import DistilEpoch, distil, select_evidence
 from train.evaluate import EvaluationRow, evaluate
 from train.events import EventLog
+from train.results import commit_predictions, write_summary
 from train.run_record import record_run
 from train.scoring import score_pictures
 from train.settings import CalibrateSettings, RunSettings
@@ -111,8 +105,8 @@ def train_run(
 
     scores = {stage.name: _scores(run, stage.student) for stage in students}
     rows = evaluate({"teacher": data.teacher_score, **scores}, data.mos, tested)
-    _commit_predictions(run, store, scores)
-    _write_summary(folder, rows)
+    commit_predictions(folder, run_id, store, data.image_ids, scores)
+    write_summary(folder, rows)
     return rows
 
 
@@ -239,34 +233,3 @@ def _scores(run: Run, student: Student) -> FloatArray:
     rows = np.flatnonzero(run.readable)
     scores[rows] = score_pictures(student, run.pictures, rows)
     return scores
-
-
-def _commit_predictions(run: Run, store: Store, scores: dict[str, FloatArray]) -> None:
-    """Put all scores into the store, once per run."""
-    marker = run.folder / "predictions.json"
-    if marker.exists():
-        return
-    readable = np.flatnonzero(run.readable)
-    ids = run.data.image_ids.take(pa.array(readable))
-    tables = [
-        pa.table(
-            {
-                "image_id": ids,
-                "run_id": pa.repeat(run.run_id, len(ids)),
-                "student": pa.repeat(name, len(ids)),
-                "score": given[readable].astype(np.float32),
-            },
-            schema=PREDICTIONS,
-        )
-        for name, given in scores.items()
-    ]
-    shard = commit_rows(store, "predictions", pa.concat_tables(tables), producer="train run")
-    write_atomically(marker, json.dumps({"run_id": run.run_id, "shard": shard.name}).encode())
-
-
-def _write_summary(folder: Path, rows: list[EvaluationRow]) -> None:
-    plain = [row.as_dict() for row in rows]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(plain), sink)
-    write_atomically(folder / "summary.parquet", sink.getvalue())
-    write_atomically(folder / "summary.json", json.dumps(plain, indent=2).encode())
