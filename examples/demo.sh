@@ -13,12 +13,12 @@ pairs_count="${DEMO_PAIRS:-6000}"
 step() { printf '\n== %s\n' "$*" >&2; }
 
 step "make $images_count images of known quality"
-python -m tools.make_demo_images "$demo" --count "$images_count" --seed 0
+python -m tools.make_demo_images "$demo/pictures" --count "$images_count" --seed 0
 
 step "a store: images, grouped by the picture they were cut from, and their known quality"
 store init "$demo/store"
-store add-images "$demo/images" --groups "$demo/mos.csv" --store "$demo/store"
-store add-mos "$demo/mos.csv" --scale 0 1 --source known-quality --store "$demo/store"
+store add-images "$demo/pictures/images" --groups "$demo/pictures/mos.csv" --store "$demo/store"
+store add-mos "$demo/pictures/mos.csv" --scale 0 1 --source known-quality --store "$demo/store"
 
 step "the teacher judges every image, then pairs of images, each in both orders"
 annotate points --model tiny --store "$demo/store"

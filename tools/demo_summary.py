@@ -46,7 +46,7 @@ def main(demo: Path) -> None:
     found = user_query(open_store(demo / "store"), CONFIDENCE_QUERY)
     print_table("", found.column_names, [list(row.values()) for row in found.to_pylist()])
     for what, where in (
-        ("images and their known quality", demo / "images"),
+        ("images and their known quality", demo / "pictures"),
         ("store of answers", demo / "store"),
         ("students and their record", demo / "run"),
         ("this table", demo / "summary.json"),
