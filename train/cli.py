@@ -40,12 +40,16 @@ def run(
     Stopped half-way, the same command goes on after the last finished stage.
     """
     from data_store.console import print_json, print_table, say
+    from data_store.layout import open_store
     from data_store.settings import load_settings
-    from train.run import train_run
     from train.settings import RunSettings
 
     settings = load_settings(RunSettings, config, overrides or [])
-    rows = [row.as_dict() for row in train_run(store, run_folder, settings, teacher=teacher)]
+    opened = open_store(store)
+
+    from train.run import train_run  # torch takes seconds to load: first refuse what is wrong
+
+    rows = [row.as_dict() for row in train_run(opened, run_folder, settings, teacher=teacher)]
     if as_json:
         print_json(rows)
     else:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from data_store.console import progress, say
-from data_store.layout import open_store
+from data_store.layout import Store
 from schemas.errors import NotEnoughData
 from schemas.ids import sha256_text
 from train.calibrate import (
@@ -66,12 +66,12 @@ class Run:
 
 
 def train_run(
-    store_path: Path, folder: Path, settings: RunSettings, *, teacher: str = ""
+    store: Store, folder: Path, settings: RunSettings, *, teacher: str = ""
 ) -> list[EvaluationRow]:
     """Train and compare all students of a run; what an earlier, killed call finished is kept.
 
     Args:
-        store_path: the store with the teacher's answers and the MOS.
+        store: with the teacher's answers and the MOS.
         folder: the run's folder, new or of the same run.
         settings: everything that decides the result.
         teacher: which teacher to learn from: its name or the start of its id; may be empty
@@ -85,7 +85,6 @@ def train_run(
         NotEnoughData: too few points, pairs, MOS or readable pictures.
         RunMismatch: the folder belongs to another run.
     """
-    store = open_store(store_path)
     teacher_id = choose_teacher(store, teacher)
     data = read_training_data(store, teacher_id)
     tested = _held_out(data, settings)

@@ -1,15 +1,17 @@
 import json
-import time
+import resource
 
 from train.cli import COLUMNS
 
 
-def test_help_answers_within_a_second(cli):
+def test_help_takes_less_than_a_second(cli):
+    # Processor time, not the clock: a busy machine must not fail a claim about our imports.
     durations = []
     for _ in range(3):
-        start = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = cli("train", "--help")
-        durations.append(time.monotonic() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        durations.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(durations) < 1.0
     assert "predict" in done.stdout
 

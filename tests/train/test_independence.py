@@ -22,6 +22,7 @@ import train
 for module in pkgutil.walk_packages(train.__path__, "train."):
     importlib.import_module(module.name)
 
+from data_store.layout import open_store
 from data_store.settings import load_settings
 from train.predict import predict_folder
 from train.run import train_run
@@ -29,7 +30,8 @@ from train.settings import RunSettings
 
 store, config, out = map(Path, sys.argv[1:])
 quick = ["distil.epochs=1", "calibrate.epochs=1", "cft_only.epochs=1", "label_fractions=[0.25]"]
-rows = train_run(store, out / "run", load_settings(RunSettings, config, quick))
+settings = load_settings(RunSettings, config, quick)
+rows = train_run(open_store(store), out / "run", settings)
 done = predict_folder(out / "run", store.parent / "images", out / "scores.parquet")
 assert not BLOCKED & {name.partition(".")[0] for name in sys.modules}
 print(len(rows), done.scored)

@@ -15,7 +15,7 @@ from train.run import train_run
 def trained(tmp_path_factory, simulated_store, settings):
     folder = tmp_path_factory.mktemp("trained") / "run"
     quick = settings("distil.epochs=1", "calibrate.epochs=1", "cft_only.epochs=1")
-    train_run(simulated_store.root, folder, quick)
+    train_run(simulated_store, folder, quick)
     return folder
 
 

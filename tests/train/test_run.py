@@ -16,7 +16,7 @@ NAMES = ["teacher", "label_free", "leaf_25", "leaf_50", "cft_only_25", "cft_only
 def finished(tmp_path_factory, simulated_store, settings):
     """A run that went through, and the rows it returned."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    rows = train_run(simulated_store.root, folder, settings())
+    rows = train_run(simulated_store, folder, settings())
     return folder, {row.name: row.agreement for row in rows}
 
 
@@ -81,7 +81,7 @@ def test_all_scores_are_in_the_store(finished, simulated_store):
 def test_the_same_seed_gives_the_same_weights_to_the_byte(
     finished, tmp_path, simulated_store, settings
 ):
-    train_run(simulated_store.root, tmp_path / "again", settings())
+    train_run(simulated_store, tmp_path / "again", settings())
     assert _weights(tmp_path / "again") == _weights(finished[0])
 
 
@@ -94,7 +94,7 @@ def test_a_run_goes_on_after_its_last_finished_stage(finished, tmp_path, simulat
         rmtree(folder / "stages" / name)
     kept = folder / "stages" / "label_free" / "model.safetensors"
     before = kept.stat().st_mtime_ns
-    rows = train_run(simulated_store.root, folder, settings())
+    rows = train_run(simulated_store, folder, settings())
     assert _weights(folder) == _weights(finished[0])
     assert {row.name: row.agreement for row in rows} == finished[1]
     assert kept.stat().st_mtime_ns == before
@@ -103,25 +103,25 @@ def test_a_run_goes_on_after_its_last_finished_stage(finished, tmp_path, simulat
 def test_settings_that_change_no_result_may_change_between_calls(
     finished, simulated_store, settings
 ):
-    rows = train_run(simulated_store.root, finished[0], settings("images.threads=1"))
+    rows = train_run(simulated_store, finished[0], settings("images.threads=1"))
     assert {row.name: row.agreement for row in rows} == finished[1]
 
 
 def test_other_settings_are_refused_and_named(finished, simulated_store, settings):
     with pytest.raises(RunMismatch, match=r"distil\.epochs was 20, is 7"):
-        train_run(simulated_store.root, finished[0], settings("distil.epochs=7"))
+        train_run(simulated_store, finished[0], settings("distil.epochs=7"))
 
 
 def test_other_evidence_is_refused_and_named(finished, tmp_path, build_store, settings):
     other = build_store(tmp_path, 84)
     with pytest.raises(RunMismatch, match="the store's teacher points"):
-        train_run(other.root, finished[0], settings())
+        train_run(other, finished[0], settings())
 
 
 def test_a_folder_with_other_things_is_no_run(tmp_path, simulated_store, settings):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(RunMismatch, match="holds no run"):
-        train_run(simulated_store.root, tmp_path, settings())
+        train_run(simulated_store, tmp_path, settings())
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ def test_too_little_to_learn_from_is_refused_before_anything_is_written(
 ):
     store = build_store(tmp_path, 48, **missing)
     with pytest.raises(NotEnoughData, match=message):
-        train_run(store.root, tmp_path / "run", settings(*overrides))
+        train_run(store, tmp_path / "run", settings(*overrides))
     assert not (tmp_path / "run").exists()
 
 
 def test_without_any_opinion_a_student_can_still_be_distilled(tmp_path, build_store, settings):
     store = build_store(tmp_path, 24, mos=False)
     quick = settings("label_fractions=[]", "distil.epochs=1")
-    rows = train_run(store.root, tmp_path / "run", quick)
+    rows = train_run(store, tmp_path / "run", quick)
     assert [(row.name, row.agreement.n) for row in rows] == [("teacher", 0), ("label_free", 0)]
 
 
@@ -155,7 +155,7 @@ def test_without_any_opinion_a_student_can_still_be_distilled(tmp_path, build_st
 def test_scores_alone_or_pairs_alone_train_a_student(tmp_path, build_store, settings, part):
     store = build_store(tmp_path, 48, **{f"{part}s": False})
     quick = settings("label_fractions=[]", "distil.epochs=1", f"distil.{part}_weight=0")
-    rows = train_run(store.root, tmp_path / "run", quick)
+    rows = train_run(store, tmp_path / "run", quick)
     assert rows[-1].agreement.n > 0
 
 
@@ -165,7 +165,7 @@ def test_unreadable_pictures_are_left_out_and_counted(tmp_path, build_store, set
     damaged[0].write_bytes(damaged[0].read_bytes()[:200])
     damaged[1].unlink()
     quick = settings("label_fractions=[]", "distil.epochs=1")
-    train_run(store.root, tmp_path / "run", quick)
+    train_run(store, tmp_path / "run", quick)
     assert "2 of 30 images cannot be decoded" in capsys.readouterr().err
     rows = query(store, "select count(*) as n from predictions").to_pylist()
     assert rows == [{"n": 28}]
