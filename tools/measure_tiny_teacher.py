@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--demo", type=Path, help="also measure a folder of make_demo_images")
     parser.add_argument("--vllm", action="store_true", help="also compare with vLLM")
     options = parser.parse_args(arguments)
+    # Threads that wait by spinning are many times slower beside other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.vllm:
         # Read when vLLM is imported: one process, one GiB of cache, no network.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
