@@ -5,7 +5,7 @@ decoded here: damage further down a file shows when the teacher opens it.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,7 @@ def add_images(
         InputError: the folder is missing or holds no image file.
     """
     folder = folder.expanduser().resolve()
-    files = list(_image_files(folder, without=store.root))
-    if not files:
-        raise InputError(
-            "there is no image file in this folder" if folder.is_dir() else "no such folder",
-            where=folder,
-            fix=f"give a folder with files ending in {', '.join(sorted(SUFFIXES))}",
-        )
+    files = image_files(folder, without=store.root)
     known = {
         (image_id, path, group_id)
         for image_id, path, group_id in zip(
@@ -91,6 +85,34 @@ def add_images(
     return ImportSummary(added, len(files) - added - len(rejected), len(rejected))
 
 
+def image_files(folder: Path, *, without: Path | None = None) -> list[Path]:
+    """Every image file below a folder, by its ending, in an order that is always the same.
+
+    Hidden files and folders, links to folders and the folder `without` are passed over.
+
+    Raises:
+        InputError: the folder is missing or holds no image file.
+    """
+    files = []
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and here / name != without
+        )
+        files += [
+            here / name
+            for name in sorted(names)
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
+    if not files:
+        raise InputError(
+            "there is no image file in this folder" if folder.is_dir() else "no such folder",
+            where=folder,
+            fix=f"give a folder with files ending in {', '.join(sorted(SUFFIXES))}",
+        )
+    return files
+
+
 def read_groups(path: Path, *, image_column: str, group_column: str) -> dict[str, str]:
     """Group name of each image name, from a CSV file.
 
@@ -106,17 +128,6 @@ def read_groups(path: Path, *, image_column: str, group_column: str) -> dict[str
             problems.append(f"line {number}: {name} is in group {groups[name]} and in {group}")
     refuse(path, problems)
     return groups
-
-
-def _image_files(folder: Path, *, without: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and here / name != without
-        )
-        for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield here / name
 
 
 def _image_row(

@@ -30,7 +30,7 @@ from tools.distortions import degrade, draw_degradation
 from tools.packaged_photographs import PACKAGED_PHOTOGRAPHS, open_packaged
 from tools.procedural_scenes import draw_scene, scene_names
 
-SCENE_COUNT = 40
+SCENE_COUNT = 144
 COLUMNS = ("image", "mos", "group", "kind")
 RECIPE_FILE = "recipe.json"
 

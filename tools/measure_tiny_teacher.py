@@ -34,11 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # Threads that wait by spinning are many times slower beside other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if options.vllm:
-        # Read when vLLM is imported: one process, one GiB of cache, no network.
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     try:
         _measure(options)
     except LeafError as error:
@@ -49,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> None:
     held_out = split_photographs(options.photos).held_out
-    from tools.tiny_teacher.judge import TinyTeacher
+    from tools.tiny_teacher.judge import Judge
     from tools.tiny_teacher.measurement import measure_demo, measure_parity, measure_photographs
 
-    teacher = TinyTeacher(options.checkpoint)
+    teacher = Judge(options.checkpoint, "transformers")
     stages = [measure_photographs(teacher, held_out, crops_each=options.crops_each)]
     if options.demo:
         stages.append(measure_demo(teacher, options.demo))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data_store.console import progress
-from data_store.image_import import SUFFIXES
+from data_store.image_import import image_files
 from data_store.pictures import decode_rgb
 from schemas.errors import ImageError, InputError
 from schemas.ids import sha256_bytes
@@ -59,7 +59,7 @@ def predict_folder(
         InputError: there is no such student, no image file, or `out` is there already.
     """
     check_score_path(out, force=force)
-    files = _image_files(images)
+    files = image_files(images)
     stage = _open_student(run, student)
     failed = 0
     with (
@@ -74,17 +74,6 @@ def predict_folder(
             failed += sum(file.view is None for file in read)
             bar.advance(len(chunk))
     return PredictSummary(stage.name, len(files) - failed, failed)
-
-
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise InputError(
-            "there is no image file in this folder" if folder.is_dir() else "no such folder",
-            where=folder,
-            fix=f"give a folder with files ending in {', '.join(sorted(SUFFIXES))}",
-        )
-    return files
 
 
 def _open_student(run: Path, wanted: str) -> Stage:

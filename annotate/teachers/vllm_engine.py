@@ -6,6 +6,7 @@ unmasked distribution, and labels would go missing.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,15 @@ class VllmEngine:
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
         _set_environment()
-        import vllm
-
-        self._vllm = vllm
         self._options = options
         try:
-            self._llm = vllm.LLM(**_arguments(checkpoint, options))
+            with warnings.catch_warnings():
+                # vLLM warns of what it will do about torch's next release; users cannot act on it.
+                warnings.simplefilter("ignore", FutureWarning)
+                import vllm
+
+                self._vllm = vllm
+                self._llm = vllm.LLM(**_arguments(checkpoint, options))
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise TeacherMissing(
                 f"vLLM cannot run this checkpoint: {str(error).splitlines()[0]}",

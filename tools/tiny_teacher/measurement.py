@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tools.tiny_teacher.crop_pool import make_crop_pool
-from tools.tiny_teacher.judge import TinyTeacher, draw_pairs, score_answers
-from tools.tiny_teacher.vllm_parity import vllm_answers
+from tools.tiny_teacher.judge import Judge, draw_pairs, score_answers
 
 MEASURE_SEED = 1
 MAX_PAIRS = 900
@@ -29,14 +28,14 @@ class Measured(NamedTuple):
 
 
 def measure_photographs(
-    teacher: TinyTeacher, photographs: Sequence[Path], *, crops_each: int
+    teacher: Judge, photographs: Sequence[Path], *, crops_each: int
 ) -> Iterator[Measured]:
     """Agreement with known quality on degraded crops of photographs, up to `MAX_PAIRS` pairs."""
     images, quality = degraded_crops(photographs, crops_each=crops_each)
     yield from _measure(teacher, images, quality, prefix="")
 
 
-def measure_demo(teacher: TinyTeacher, folder: Path) -> Iterator[Measured]:
+def measure_demo(teacher: Judge, folder: Path) -> Iterator[Measured]:
     """The same on a folder that `make_demo_images.py` wrote."""
     with (folder / "mos.csv").open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
@@ -46,13 +45,13 @@ def measure_demo(teacher: TinyTeacher, folder: Path) -> Iterator[Measured]:
 
 
 def measure_parity(
-    teacher: TinyTeacher, checkpoint: Path, photographs: Sequence[Path]
+    teacher: Judge, checkpoint: Path, photographs: Sequence[Path]
 ) -> Iterator[Measured]:
     """Largest difference of a label's log-probability between vLLM and transformers."""
     images, _ = degraded_crops(photographs[:VLLM_COUNT], crops_each=1)
     pairs = draw_pairs(len(images), len(images), np.random.default_rng(MEASURE_SEED))
     ours = teacher.answer(images, pairs)
-    theirs = vllm_answers(checkpoint, teacher, images, pairs)
+    theirs = Judge(checkpoint, "vllm").answer(images, pairs)
     for name, left, right in zip(ours._fields, ours, theirs, strict=True):
         yield Measured(f"vllm_max_difference_{name}", float(np.abs(left - right).max()), "nat")
 
@@ -72,7 +71,7 @@ def degraded_crops(
 
 
 def _measure(
-    teacher: TinyTeacher, images: Sequence[Image.Image], quality: np.ndarray, *, prefix: str
+    teacher: Judge, images: Sequence[Image.Image], quality: np.ndarray, *, prefix: str
 ) -> Iterator[Measured]:
     pair_count = min(len(images), MAX_PAIRS)
     pairs = draw_pairs(len(images), pair_count, np.random.default_rng(MEASURE_SEED))

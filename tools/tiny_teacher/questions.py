@@ -1,12 +1,13 @@
 """The shipped prompts as token ids, with a place for every image and the ids of the answers."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, tensor
 from transformers import InternVLProcessor
 
 from annotate.prompts import Prompt
-from tools.tiny_teacher.tokenizer import label_token_ids
+from annotate.teachers.chat import render
 
 
 class Question(NamedTuple):
@@ -15,26 +16,23 @@ class Question(NamedTuple):
     text: str  # through the chat template, one image token for each image
     token_ids: Tensor  # (T,) int64, image tokens written out
     image_places: Tensor  # (images * image tokens,) int64, positions in `token_ids`
-    label_ids: Tensor  # (K,) int64, in the order of the prompt's labels
+    label_ids: Tensor  # (K,) int64, first spelling, in the order of the prompt's labels
 
 
 def render_question(processor: InternVLProcessor, prompt: Prompt) -> Question:
-    """Render a prompt the way the engines do at inference.
+    """Render a prompt as the engines do at inference, and write its image tokens out.
 
     Raises:
         LabelTokenError: a label is not one token of its own.
     """
-    text = processor.apply_chat_template(
-        prompt.messages(), add_generation_prompt=True, enable_thinking=False, tokenize=False
-    )
-    text += prompt.stem
+    asked = render(prompt, processor, where=Path("the tiny teacher in training"))
     tile = processor.image_token * processor.image_seq_length
     shown = f"{processor.start_image_token}{tile}{processor.end_image_token}"
-    written_out = text.replace(processor.image_token, shown)
+    written_out = asked.text.replace(processor.image_token, shown)
     token_ids = tensor(processor.tokenizer.encode(written_out, add_special_tokens=False))
     return Question(
-        text=text,
+        text=asked.text,
         token_ids=token_ids,
         image_places=(token_ids == processor.image_token_id).nonzero().squeeze(1),
-        label_ids=tensor(label_token_ids(processor.tokenizer, text, prompt)),
+        label_ids=tensor([ids[0] for ids in asked.label_token_ids]),
     )

@@ -8,7 +8,6 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from annotate.prompts import IMAGE_PART, Prompt
-from schemas.errors import LabelTokenError
 
 MERGED_VOCAB_SIZE = 500
 """Tokens before the special ones: 256 bytes and what the merges add."""
@@ -86,31 +85,6 @@ def train_tokenizer(prompts: tuple[Prompt, ...]) -> PreTrainedTokenizerFast:
             "video_token": "<video>",
         },
     )
-
-
-def label_token_ids(tokenizer: PreTrainedTokenizerFast, rendered: str, prompt: Prompt) -> list[int]:
-    """Token of each label's first spelling after the rendered question.
-
-    Args:
-        tokenizer: encodes without adding tokens of its own.
-        rendered: the question through the chat template, with the prompt's stem.
-        prompt: names the labels.
-
-    Raises:
-        LabelTokenError: a spelling is not one token there, or two labels share one.
-    """
-    before = tokenizer.encode(rendered, add_special_tokens=False)
-    found = []
-    for label in prompt.labels:
-        after = tokenizer.encode(rendered + label.spellings[0], add_special_tokens=False)
-        if after[:-1] != before or after[-1] in found:
-            raise LabelTokenError(
-                f"{label.spellings[0]!r} is not one token of its own after the question",
-                where=f"{prompt.kind} prompt",
-                fix="say the word more often in the tokenizer's training text",
-            )
-        found.append(after[-1])
-    return found
 
 
 def _training_text(prompts: tuple[Prompt, ...]) -> list[str]:
