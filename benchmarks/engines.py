@@ -58,7 +58,7 @@ def main() -> None:
     count = parser.parse_args().images
     with tempfile.TemporaryDirectory() as folder:
         demo = Path(folder) / "demo"
-        make_demo_images(demo, count=count, seed=1, workers=2)
+        make_demo_images(demo, count=count, seed=1, workers=2, scenes=24)
         images = [open_rgb(path) for path in sorted((demo / "images").iterdir())]
     transformers = measure("transformers", images)
     vllm = measure("vllm", images)

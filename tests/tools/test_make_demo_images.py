@@ -12,12 +12,13 @@ from tools.packaged_photographs import PACKAGED_PHOTOGRAPHS, PackagedPhotograph,
 from tools.procedural_scenes import SCENE_PX, draw_scene, scene_names
 
 COUNT = 120
+SCENES = 24
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "demo"
-    assert make_demo_images(out, count=COUNT, seed=3, workers=1)
+    assert make_demo_images(out, count=COUNT, seed=3, workers=1, scenes=SCENES)
     return out
 
 
@@ -48,25 +49,25 @@ def test_images_are_rgb_crops_of_one_size(demo: Path) -> None:
 
 def test_groups_are_the_sources_and_evenly_filled(demo: Path) -> None:
     groups = [row["group"] for row in rows_of(demo)]
-    assert set(groups) == set(source_names())
-    sizes = [groups.count(name) for name in source_names()]
+    assert set(groups) == set(source_names(SCENES))
+    sizes = [groups.count(name) for name in source_names(SCENES)]
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_the_number_of_workers_changes_no_byte(demo: Path, tmp_path: Path) -> None:
-    make_demo_images(tmp_path / "again", count=COUNT, seed=3, workers=2)
+    make_demo_images(tmp_path / "again", count=COUNT, seed=3, workers=2, scenes=SCENES)
     assert bytes_of(tmp_path / "again") == bytes_of(demo)
 
 
 def test_another_seed_gives_other_images(demo: Path, tmp_path: Path) -> None:
-    make_demo_images(tmp_path / "other", count=60, seed=4, workers=1)
+    make_demo_images(tmp_path / "other", count=60, seed=4, workers=1, scenes=SCENES)
     other = {row["image"] for row in rows_of(tmp_path / "other")}
     assert not other & {row["image"] for row in rows_of(demo)}
 
 
 def test_running_again_does_nothing(demo: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in demo.rglob("*")}
-    assert not make_demo_images(demo, count=COUNT, seed=3, workers=1)
+    assert not make_demo_images(demo, count=COUNT, seed=3, workers=1, scenes=SCENES)
     assert {path: path.stat().st_mtime_ns for path in demo.rglob("*")} == before
 
 
@@ -74,7 +75,7 @@ def test_a_folder_of_other_arguments_is_refused(
     demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError, match="not made with these arguments"):
-        make_demo_images(demo, count=COUNT, seed=9, workers=1)
+        make_demo_images(demo, count=COUNT, seed=9, workers=1, scenes=SCENES)
     assert main([str(demo), "--count", str(COUNT), "--seed", "9"]) == 2
     assert "choose another folder" in capsys.readouterr().err
 
