@@ -1,6 +1,6 @@
 # The commands that people and CI use. `make demo` and `make test` set everything up themselves.
 
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # On a machine with an NVIDIA GPU: make setup REQUIREMENTS=requirements/cuda.txt
 REQUIREMENTS ?= requirements/cpu.txt
 VENV := .venv

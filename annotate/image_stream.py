@@ -1,13 +1,16 @@
 """Decode images ahead of the engine, a bounded number at a time, each once per batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from PIL.Image import Image
 
-from data_store.pictures import MAX_PIXELS, decode_rgb
+from data_store.pictures import decode_rgb
 from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
 
@@ -24,6 +27,13 @@ class StoredImage(NamedTuple):
     path: str
 
 
+class Needing(NamedTuple, Generic[Work]):
+    """A piece of work and the images it needs."""
+
+    work: Work
+    images: tuple[StoredImage, ...]
+
+
 class Batch(NamedTuple, Generic[Work]):
     """Some pieces of work, the decoded images they need, and those that would not decode."""
 
@@ -32,8 +42,10 @@ class Batch(NamedTuple, Generic[Work]):
     failures: Mapping[str, ImageError]
 
 
-def open_stored(image: StoredImage, *, max_pixels: int = MAX_PIXELS) -> Image:
+def open_stored(image: StoredImage) -> Image:
     """Decode an image, if its bytes are still those that the store knows.
+
+    There is no pixel limit here: the same bytes passed it when they were added.
 
     Raises:
         ImageError: it cannot be decoded, or the file has changed since it was added.
@@ -54,39 +66,35 @@ def open_stored(image: StoredImage, *, max_pixels: int = MAX_PIXELS) -> Image:
             fix="add its folder again with `store add-images`",
             reason="changed",
         )
-    return decode_rgb(data, where=image.path, max_pixels=max_pixels)
+    return decode_rgb(data, where=image.path, max_pixels=sys.maxsize)
 
 
-def decoded_batches(
-    work: Sequence[tuple[Work, tuple[StoredImage, ...]]], *, batch_size: int
-) -> Iterator[Batch[Work]]:
-    """Cut work into batches and decode each batch's images while earlier ones are in use.
+def decoded_batches(batches: Iterable[Sequence[Needing[Work]]]) -> Iterator[Batch[Work]]:
+    """Decode each batch's images while earlier batches are in use.
 
     Args:
-        work: pieces of work, each with the images it needs.
-        batch_size: pieces per batch.
+        batches: pieces of work, each with the images it needs; taken as they are used, so that
+            a long plan is never held as objects.
 
     Yields:
         Batches in order. At most `BATCHES_AHEAD` + 1 batches of images are in memory.
     """
-    starts = range(0, len(work), batch_size)
+    coming = iter(batches)
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
-        waiting: list[dict[str, Future[Image]]] = []
-        for ahead in starts[:BATCHES_AHEAD]:
-            waiting.append(_submit(pool, work[ahead : ahead + batch_size]))
-        for number, start in enumerate(starts):
-            if number + BATCHES_AHEAD < len(starts):
-                ahead = starts[number + BATCHES_AHEAD]
-                waiting.append(_submit(pool, work[ahead : ahead + batch_size]))
-            images, failures = _collect(waiting.pop(0))
-            yield Batch([item for item, _ in work[start : start + batch_size]], images, failures)
+        waiting = deque(_submit(pool, batch) for batch in islice(coming, BATCHES_AHEAD))
+        while waiting:
+            for batch in islice(coming, 1):
+                waiting.append(_submit(pool, batch))
+            work, futures = waiting.popleft()
+            yield Batch(work, *_collect(futures))
 
 
 def _submit(
-    pool: ThreadPoolExecutor, work: Sequence[tuple[Work, tuple[StoredImage, ...]]]
-) -> dict[str, Future[Image]]:
-    needed = {image.image_id: image for _, images in work for image in images}
-    return {image_id: pool.submit(open_stored, image) for image_id, image in needed.items()}
+    pool: ThreadPoolExecutor, batch: Sequence[Needing[Work]]
+) -> tuple[list[Work], dict[str, Future[Image]]]:
+    needed = {image.image_id: image for piece in batch for image in piece.images}
+    futures = {image_id: pool.submit(open_stored, image) for image_id, image in needed.items()}
+    return [piece.work for piece in batch], futures
 
 
 def _collect(

@@ -1,14 +1,14 @@
 """The story of the pairs: choose them, ask both orders of each, keep one row per pair."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from annotate.answer_writer import DEFAULT_RHYTHM, AnswerWriter, Rhythm
-from annotate.image_stream import Batch, StoredImage, decoded_batches
+from annotate.image_stream import Batch, Needing, StoredImage, decoded_batches
 from annotate.pair_planner import IndexPairs, for_prefix_cache, plan_pairs
 from annotate.prompts import Prompt
 from annotate.summary import RunSummary
@@ -85,7 +85,7 @@ def annotate_pairs(
     store.write_teacher(teacher.spec)
     store.write_prompt(question)
     say(f"{len(todo)} pairs to ask about in both orders, {len(answered)} answered already")
-    if not todo:
+    if not len(todo):
         return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, len(answered), 0.0)
 
     engine = teacher.start()
@@ -96,8 +96,7 @@ def annotate_pairs(
         ) as writer,
         progress(len(todo), label="pairs", unit="pairs") as bar,
     ):
-        work = [(pair, (pair.a, pair.b)) for pair in todo]
-        for batch in decoded_batches(work, batch_size=rhythm.batch_size):
+        for batch in decoded_batches(_batches(images, todo, rhythm.batch_size)):
             shown = [pair for pair in batch.work if _both_decoded(pair, batch)]
             judged = _ask_both_orders(engine, batch, shown, question)
             writer.append(
@@ -156,12 +155,20 @@ def _answered(store: Store, teacher_id: str, prompt_id: str, images: pa.Table) -
     return np.stack(numbers, axis=1).astype(np.int64)
 
 
-def _plan(images: pa.Table, plan: PairPlan, answered: IndexPairs) -> list[Pair]:
+def _plan(images: pa.Table, plan: PairPlan, answered: IndexPairs) -> IndexPairs:
     groups = np.unique(images.column("group_id").to_numpy(), return_inverse=True)[1]
-    numbers = plan_pairs(groups.astype(np.int64), plan.wanted, seed=plan.seed, answered=answered)
-    ids, paths = images.column("image_id").to_pylist(), images.column("path").to_pylist()
-    stored = [StoredImage(*row) for row in zip(ids, paths, strict=True)]
-    return [Pair(stored[a], stored[b]) for a, b in for_prefix_cache(numbers).tolist()]
+    pairs = plan_pairs(groups.astype(np.int64), plan.wanted, seed=plan.seed, answered=answered)
+    return for_prefix_cache(pairs)
+
+
+def _batches(images: pa.Table, todo: IndexPairs, size: int) -> Iterator[list[Needing[Pair]]]:
+    named = images.select(["image_id", "path"])
+    for start in range(0, len(todo), size):
+        first, second = (
+            [StoredImage(**row) for row in named.take(column).to_pylist()]
+            for column in todo[start : start + size].T
+        )
+        yield [Needing(Pair(a, b), (a, b)) for a, b in zip(first, second, strict=True)]
 
 
 def _both_decoded(pair: Pair, batch: Batch[Pair]) -> bool:
@@ -197,9 +204,7 @@ def _row(judged: JudgedPair, teacher_id: str, question: PromptSpec) -> dict[str,
     }
 
 
-def _rejected(
-    batch: Batch[Pair], judged: Sequence[JudgedPair], teacher_id: str
-) -> list[Rejection]:
+def _rejected(batch: Batch[Pair], judged: Sequence[JudgedPair], teacher_id: str) -> list[Rejection]:
     unreadable = [
         Rejection.of(error, stage="pairs", image_id=image_id, teacher_id=teacher_id)
         for image_id, error in batch.failures.items()

@@ -1,10 +1,12 @@
 """The story of the points: ask the teacher about every image it has not yet judged."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
 
 from annotate.answer_writer import DEFAULT_RHYTHM, AnswerWriter, Rhythm
-from annotate.image_stream import Batch, StoredImage, decoded_batches
+from annotate.image_stream import Batch, Needing, StoredImage, decoded_batches
 from annotate.prompts import Prompt
 from annotate.summary import RunSummary
 from annotate.teachers.engine import LabelAnswer, LabelEngine, LabelRequest
@@ -44,11 +46,11 @@ def annotate_points(
     _check_prompt(prompt)
     question = teacher.read(prompt)
     todo, already = _missing(store, teacher.teacher_id, question.prompt_id, folder)
-    todo = todo[:limit]
+    todo = todo.slice(0, limit)
     store.write_teacher(teacher.spec)
     store.write_prompt(question)
-    say(f"{len(todo)} images to ask about, {already} answered already")
-    if not todo:
+    say(f"{todo.num_rows} images to ask about, {already} answered already")
+    if not todo.num_rows:
         return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, already, 0.0)
 
     engine = teacher.start()
@@ -57,10 +59,9 @@ def annotate_points(
         AnswerWriter(
             store, "points", teacher.teacher_id, engine.provenance, rhythm.shard_rows
         ) as writer,
-        progress(len(todo), label="points", unit="images") as bar,
+        progress(todo.num_rows, label="points", unit="images") as bar,
     ):
-        work = [(image, (image,)) for image in todo]
-        for batch in decoded_batches(work, batch_size=rhythm.batch_size):
+        for batch in decoded_batches(_batches(todo, rhythm.batch_size)):
             shown = [image for image in batch.work if image.image_id in batch.images]
             answers = _ask(engine, batch, shown, question)
             answered = list(zip(shown, answers, strict=True))
@@ -74,7 +75,7 @@ def annotate_points(
     return RunSummary(
         teacher.teacher_id,
         question.prompt_id,
-        asked=len(todo),
+        asked=todo.num_rows,
         answered=writer.committed_count,
         rejected=writer.rejected_count,
         already=already,
@@ -94,7 +95,7 @@ def _check_prompt(prompt: Prompt) -> None:
 
 def _missing(
     store: Store, teacher_id: str, prompt_id: str, folder: str | None
-) -> tuple[list[StoredImage], int]:
+) -> tuple[pa.Table, int]:
     all_images = queries.images_to_compare(store, folder=folder).num_rows
     if not all_images:
         raise InputError(
@@ -102,9 +103,14 @@ def _missing(
             where=store.root,
             fix="add some with `store add-images FOLDER`, or give --images FOLDER",
         )
-    rows = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
-    todo = [StoredImage(**row) for row in rows.to_pylist()]
-    return todo, all_images - len(todo)
+    todo = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
+    return todo, all_images - todo.num_rows
+
+
+def _batches(todo: pa.Table, size: int) -> Iterator[list[Needing[StoredImage]]]:
+    for start in range(0, todo.num_rows, size):
+        images = [StoredImage(**row) for row in todo.slice(start, size).to_pylist()]
+        yield [Needing(image, (image,)) for image in images]
 
 
 def _ask(

@@ -54,11 +54,11 @@ def load_prompt(path: Path) -> Prompt:
     """Read a prompt file.
 
     Raises:
-        SettingsError: the file is not TOML, or a key is unknown, missing or mistyped.
+        SettingsError: the file cannot be read, is not TOML, or a key is unknown, missing or mistyped.
     """
     try:
         return Prompt.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"the prompt file cannot be read: {error}",
             where=path,

@@ -1,0 +1,38 @@
+"""The command `annotate`: its summary for programs, and how it refuses."""
+
+import json
+
+import pytest
+
+
+def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli):
+    words = ("--model", "tiny", "--engine", "transformers", "--store", tmp_path / "store", "--json")
+    points = json.loads(cli("annotate", "points", *words, "--images", image_folder).stdout)
+    assert (points["asked"], points["answered"], points["rejected"]) == (12, 12, 0)
+    pairs = json.loads(cli("annotate", "pairs", *words, "--n-pairs", "5").stdout)
+    assert (pairs["answered"], pairs["teacher_id"]) == (5, points["teacher_id"])
+
+    done = cli("annotate", "pairs", *words, "--n-pairs", "999", code=2)
+    assert "12 images in 12 groups form 66" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("points", "--model", "/no/such/model", "--store", "s"), "there is no model here"),
+        (("points", "--model", "tiny", "--store", "nowhere"), "there is no store here"),
+        (("points", "--store", "s"), "--model"),
+        (("pairs", "--model", "tiny", "--store", "s"), "--n-pairs"),
+        (("points", "--model", "tiny", "--prompt", "none.toml", "--store", "s"), "cannot be read"),
+        (("points", "--model", "tiny", "--engine", "magic", "--store", "s"), "magic"),
+    ],
+)
+def test_wrong_words_exit_2_and_write_nothing(words, said, cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said in cli("annotate", *words, code=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_named_teachers_are_listed(cli):
+    assert "internvl3.5-8b" in cli("annotate", "models").stdout

@@ -1,0 +1,80 @@
+"""The command `store`, as people and programs use it."""
+
+import json
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def filled(tmp_path, image_folder, cli):
+    folder = tmp_path / "store"
+    cli("store", "add-images", image_folder, "--store", folder)
+    names = "".join(f"image_{number:02d}.png,{1 + number / 3:.2f}\n" for number in range(12))
+    (tmp_path / "mos.csv").write_text("image,mos\n" + names)
+    cli("store", "add-mos", tmp_path / "mos.csv", "--scale", "1", "5", "--store", folder)
+    return folder
+
+
+def test_a_query_prints_a_table_or_json_on_stdout_and_nothing_else(filled, cli):
+    query = "select name, mos from mos join images using (image_id) order by mos limit 2"
+    table = cli("store", "sql", query, "--store", filled)
+    assert "image_00.png" in table.stdout
+    assert table.stderr == ""
+    rows = json.loads(cli("store", "sql", query, "--store", filled, "--json").stdout)
+    assert rows == [{"name": "image_00.png", "mos": 1.0}, {"name": "image_01.png", "mos": 1.33}]
+
+
+def test_the_store_can_be_named_in_the_environment(filled, cli):
+    done = cli(
+        "store", "sql", "select count(*) as n from mos", "--json", env={"LEAF_STORE": str(filled)}
+    )
+    assert json.loads(done.stdout) == [{"n": 12}]
+
+
+def test_a_wrong_query_exits_2_with_what_where_and_fix_and_no_trace(filled, cli):
+    done = cli("store", "sql", "select scor from points", "--store", filled, code=2)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert '"score"' in done.stderr
+    assert "where: select scor from points" in done.stderr
+    assert "fix:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_says_what_is_there_and_what_is_missing(filled, cli):
+    found = json.loads(cli("store", "status", "--store", filled, "--json").stdout)
+    assert {row["table_name"]: row["rows"] for row in found["tables"]} == {"images": 12, "mos": 12}
+    assert "images" in cli("store", "status", "--store", filled).stdout
+
+
+def test_the_index_comes_back(filled, cli):
+    (filled / "index.duckdb").unlink()
+    assert "2 shards indexed" in cli("store", "index", "--store", filled).stderr
+    assert (filled / "index.duckdb").exists()
+
+
+def test_bad_files_are_counted_and_listed(tmp_path, image_folder, cli):
+    (image_folder / "empty.jpg").touch()
+    Image.new("1", (20_000, 20_000)).save(image_folder / "bomb.png")
+    done = cli("store", "add-images", image_folder, "--store", tmp_path / "store", "--json")
+    assert json.loads(done.stdout) == {"added": 12, "unchanged": 0, "rejected": 2}
+    rows = cli("store", "sql", "select reason from rejections order by reason",
+               "--store", tmp_path / "store", "--json").stdout  # fmt: skip
+    assert [row["reason"] for row in json.loads(rows)] == ["empty", "too_large"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sql", "select 1", "--store", "nowhere"), "there is no store here"),
+        (("add-images", "nowhere", "--store", "new"), "no such folder"),
+        (("add-mos", "nowhere.csv", "--scale", "1", "5", "--store", "STORE"), "cannot be read"),
+        (("add-mos", "mos.csv", "--store", "STORE"), "--scale"),
+        (("sql", "--store", "STORE"), "Missing argument"),
+    ],
+)
+def test_wrong_words_exit_2_and_say_so(filled, cli, words, said, monkeypatch):
+    monkeypatch.chdir(filled.parent)
+    done = cli("store", *(word.replace("STORE", str(filled)) for word in words), code=2)
+    assert said in done.stderr
