@@ -25,7 +25,18 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-check: setup format-check lint types boundaries docs-check test
+check: setup format-check lint types boundaries docs-check test test-train-alone
+
+# The trainer with nothing but its own requirements: no vllm, no transformers to be had.
+TRAIN_BIN := .venv-train/bin
+.PHONY: test-train-alone
+test-train-alone: setup
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-train
+	$(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -r requirements/train.txt
+	grep -E '^(pytest|pytest-timeout|pluggy|iniconfig|packaging|pygments|hypothesis|sortedcontainers|attrs)==' \
+	  requirements/cpu.txt | $(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -r -
+	$(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -e .
+	$(TRAIN_BIN)/python -m pytest tests/train tests/data_store tests/schemas
 
 format: setup
 	$(BIN)/ruff format .

@@ -54,7 +54,7 @@ def load_prompt(path: Path) -> Prompt:
     """Read a prompt file.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or a key is unknown, missing or mistyped.
+        SettingsError: the file cannot be read or is not TOML, or a key does not fit.
     """
     try:
         return Prompt.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -6,6 +6,7 @@
 What a page says is said once, in the code; this only lays it out.
 """
 
+import inspect
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from data_store import pictures
+from data_store.image_import import SUFFIXES
 from data_store.index import query
 from data_store.layout import create_store
 from schemas.fields import key_columns, schema_version
@@ -59,6 +62,7 @@ def data_format() -> str:
         " `producer` (command, or engine with version and hardware), `writer`, `host`,"
         " `process`, `row_count`, `created`.",
     ]
+    parts += ["## Which images are read, and how", _pictures_text()]
     with tempfile.TemporaryDirectory() as folder:
         store = create_store(Path(folder) / "store")
         for name, schema in TABLES.items():
@@ -90,6 +94,13 @@ def data_format() -> str:
         " `shards` lists every shard with its rows, bytes, teacher, producer and date."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _pictures_text() -> str:
+    """The module docstring of data_store/pictures.py, less its first paragraph."""
+    paragraphs = inspect.getdoc(pictures).split("\n\n")[1:]
+    endings = ", ".join(sorted(SUFFIXES))
+    return "\n\n".join([f"Files ending in {endings}.", *paragraphs])
 
 
 def settings() -> str:
