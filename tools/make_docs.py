@@ -98,7 +98,7 @@ def data_format() -> str:
 
 def _pictures_text() -> str:
     """The module docstring of data_store/pictures.py, less its first paragraph."""
-    paragraphs = inspect.getdoc(pictures).split("\n\n")[1:]
+    paragraphs = (inspect.getdoc(pictures) or "").split("\n\n")[1:]
     endings = ", ".join(sorted(SUFFIXES))
     return "\n\n".join([f"Files ending in {endings}.", *paragraphs])
 

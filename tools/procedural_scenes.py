@@ -203,7 +203,7 @@ def _colour_array(rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(60, 255, 3).astype(np.float32)
 
 
-def _contrasting(rng: np.random.Generator) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+def _contrasting(rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """A dark and a light colour, in either order."""
     dark, light = rng.integers(0, 90, 3), rng.integers(170, 256, 3)
     pair = [tuple(int(c) for c in colour) for colour in (dark, light)]
@@ -217,7 +217,7 @@ def _fractal(rng: np.random.Generator, exponent: float) -> np.ndarray:
     radius[0, 0] = np.inf
     white = np.fft.rfft2(rng.standard_normal((_CANVAS_PX, _CANVAS_PX)))
     field = np.fft.irfft2(white / radius**exponent, s=(_CANVAS_PX, _CANVAS_PX))
-    return np.clip(0.5 + 0.22 * field / field.std(), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 + 0.22 * field / field.std(), 0, 1), dtype=np.float32)
 
 
 def _with_grain(image: Image.Image, rng: np.random.Generator, std: float) -> Image.Image:

@@ -59,7 +59,7 @@ def train_answers(
         logits = answer_logits(model, pair, features[couples])
         pair_loss = answer_loss(logits, pair.label_ids, preference_probs(quality[couples]))
         optimizer.zero_grad()
-        (point_loss + pair_loss).backward()
+        (point_loss + pair_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
@@ -102,7 +102,8 @@ def answer_logits(
     embeds = model.get_input_embeddings()(question.token_ids).repeat(len(images), 1, 1)
     embeds[:, question.image_places] = images.flatten(1, 2)
     hidden = model.model.language_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-    return model.lm_head(hidden[:, -1])
+    logits: Tensor = model.lm_head(hidden[:, -1])
+    return logits
 
 
 def answer_loss(logits: Tensor, label_ids: Tensor, label_probs: Tensor) -> Tensor:

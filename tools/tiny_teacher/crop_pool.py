@@ -1,12 +1,12 @@
 """Degraded crops of photographs with their known quality, made once and held in memory."""
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -52,7 +52,7 @@ def make_crop_pool(
 
 
 @contextmanager
-def _mapper(workers: int) -> Iterator[partial | type[map]]:
+def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
     if workers == 1:
         yield map
         return

@@ -51,7 +51,7 @@ def pretrain_vision(
         score = head(patches.mean(dim=1)).squeeze(1)
         loss = quality_loss(score, quality[rows])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
