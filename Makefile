@@ -1,22 +1,26 @@
 # The commands that people and CI use. `make demo` and `make test` set everything up themselves.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# On a machine with an NVIDIA GPU: make setup REQUIREMENTS=requirements/cuda.txt
-REQUIREMENTS ?= requirements/cpu.txt
 VENV := .venv
 BIN := $(VENV)/bin
+# On a machine with an NVIDIA GPU, once: make setup REQUIREMENTS=requirements/cuda.txt
+# Later calls keep to what was chosen.
+CHOSEN := $(shell cat $(VENV)/chosen 2>/dev/null)
+REQUIREMENTS ?= $(or $(CHOSEN),requirements/cpu.txt)
+READY := $(VENV)/ready-$(notdir $(REQUIREMENTS))
 
 .PHONY: setup demo test check format lint types boundaries bench docs clean
 
-setup: $(VENV)/ready
+setup: $(READY)
 
-$(VENV)/ready: $(REQUIREMENTS) pyproject.toml
+$(READY): $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11; say make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r $(REQUIREMENTS)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	echo $(REQUIREMENTS) >$(VENV)/chosen
 	touch $@
 
 demo: setup
