@@ -1,6 +1,10 @@
 # The commands that people and CI use. `make demo` and `make test` set everything up themselves.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+IS_3_11 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3 python; do \
+  $$p $(IS_3_11) 2>/dev/null && echo $$p && break; done)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 # On a machine with an NVIDIA GPU, once: make setup REQUIREMENTS=requirements/cuda.txt
@@ -14,8 +18,8 @@ READY := $(VENV)/ready-$(notdir $(REQUIREMENTS))
 setup: $(READY)
 
 $(READY): $(REQUIREMENTS) pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "error: $(PYTHON) is not Python 3.11; say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(or $(PYTHON),false) $(IS_3_11) || \
+	  { echo "error: no Python 3.11; say make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r $(REQUIREMENTS)
