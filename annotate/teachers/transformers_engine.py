@@ -25,6 +25,7 @@ class TransformersEngine:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._options = options
         self._processor = load_processor(checkpoint)
+        transformers.utils.logging.disable_progress_bar()  # of loading; ours is the one to watch
         # The next token is read from the last position, so questions are padded on the left.
         self._processor.tokenizer.padding_side = "left"
         try:

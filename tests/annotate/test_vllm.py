@@ -87,6 +87,22 @@ def test_vllm_and_transformers_give_the_same_answers(unbroken, photos, cli):
     assert producers == [[{"engine": "vllm"}], [{"engine": "transformers"}]]
 
 
+def test_the_engines_agree_on_images_cut_into_tiles(tmp_path, cli):
+    (tmp_path / "shapes").mkdir()
+    for number, shape in enumerate([(448, 448), (600, 200), (150, 480), (20, 15), (112, 112)]):
+        picture(number, size=512).resize(shape).save(tmp_path / "shapes" / f"{number}.png")
+    found = {}
+    for engine in ("vllm", "transformers"):
+        folder = tmp_path / engine
+        cli("annotate", "points", "--model", "tiny", "--engine", engine, "--max-tiles", "4",
+            "--images", tmp_path / "shapes", "--store", folder)  # fmt: skip
+        found[engine] = evidence(open_store(folder), "points")
+        tokens = query(open_store(folder), "select distinct prompt_tokens as n from points")
+        assert tokens.num_rows >= 3, "differently shaped images are cut into more or fewer tiles"
+    assert found["vllm"][0] == found["transformers"][0]
+    assert np.abs(found["vllm"][1] - found["transformers"][1]).max() <= 0.05
+
+
 def start(*words: object) -> subprocess.Popen[str]:
     command = [str(Path(sys.executable).parent / "annotate"), *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
