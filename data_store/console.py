@@ -31,6 +31,7 @@ from schemas.errors import LeafError
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 PLAIN_LINE_EVERY_S = 30.0
+PIPE_COLUMNS = 400
 
 
 class Progress(Protocol):
@@ -75,7 +76,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    # Into a pipe or a file no cell is folded: a hash that is cut in two cannot be searched for.
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
 
 
 @contextmanager

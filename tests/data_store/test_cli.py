@@ -25,6 +25,15 @@ def test_a_query_prints_a_table_or_json_on_stdout_and_nothing_else(filled, cli):
     assert rows == [{"name": "image_00.png", "mos": 1.0}, {"name": "image_01.png", "mos": 1.33}]
 
 
+def test_a_hash_is_never_folded_in_a_pipe(filled, cli):
+    found = cli("store", "sql", "select image_id, path, group_id from images", "--store", filled,
+                env={"COLUMNS": "80"}).stdout  # fmt: skip
+    identifiers = json.loads(
+        cli("store", "sql", "select image_id from images", "--store", filled, "--json").stdout
+    )
+    assert all(row["image_id"] in found for row in identifiers)
+
+
 def test_the_store_can_be_named_in_the_environment(filled, cli):
     done = cli(
         "store", "sql", "select count(*) as n from mos", "--json", env={"LEAF_STORE": str(filled)}
