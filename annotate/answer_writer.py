@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from annotate.summary import RunSummary
 from data_store.layout import Store
 from data_store.rejections import Rejection, commit_rejections
 from data_store.shards import commit_rows
@@ -41,6 +42,7 @@ class AnswerWriter:
     producer: str
     shard_rows: int
     committed_count: int = 0
+    _started_s: float = field(default_factory=time.monotonic)
     _rows: list[Mapping[str, Any]] = field(default_factory=list)
     _rejections: list[Rejection] = field(default_factory=list)
     _rejected_paths: set[str] = field(default_factory=set)
@@ -61,6 +63,18 @@ class AnswerWriter:
     def rejected_count(self) -> int:
         """Files and questions that gave no row, each counted once."""
         return len(self._rejected_paths)
+
+    def summary(self, prompt_id: str, *, asked: int, already: int) -> RunSummary:
+        """What was done since this writer was made; call it after the `with` block."""
+        return RunSummary(
+            self.teacher_id,
+            prompt_id,
+            asked=asked,
+            answered=self.committed_count,
+            rejected=self.rejected_count,
+            already=already,
+            seconds=time.monotonic() - self._started_s,
+        )
 
     def append(
         self, rows: Sequence[Mapping[str, Any]], rejections: Sequence[Rejection] = ()

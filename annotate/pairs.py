@@ -1,6 +1,5 @@
 """The story of the pairs: choose them, ask both orders of each, keep one row per pair."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -89,7 +88,6 @@ def annotate_pairs(
         return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, len(answered), 0.0)
 
     engine = teacher.start()
-    start = time.monotonic()
     with (
         AnswerWriter(
             store, "pairs", teacher.teacher_id, engine.provenance, rhythm.shard_rows
@@ -106,15 +104,7 @@ def annotate_pairs(
             bar.advance(len(batch.work))
             if writer.rejected_count:
                 bar.note(f"{writer.rejected_count} rejected")
-    return RunSummary(
-        teacher.teacher_id,
-        question.prompt_id,
-        asked=len(todo),
-        answered=writer.committed_count,
-        rejected=writer.rejected_count,
-        already=len(answered),
-        seconds=time.monotonic() - start,
-    )
+    return writer.summary(question.prompt_id, asked=len(todo), already=len(answered))
 
 
 def _check_prompt(prompt: Prompt) -> None:

@@ -1,6 +1,5 @@
 """The story of the points: ask the teacher about every image it has not yet judged."""
 
-import time
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -54,7 +53,6 @@ def annotate_points(
         return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, already, 0.0)
 
     engine = teacher.start()
-    start = time.monotonic()
     with (
         AnswerWriter(
             store, "points", teacher.teacher_id, engine.provenance, rhythm.shard_rows
@@ -72,15 +70,7 @@ def annotate_points(
             bar.advance(len(batch.work))
             if writer.rejected_count:
                 bar.note(f"{writer.rejected_count} rejected")
-    return RunSummary(
-        teacher.teacher_id,
-        question.prompt_id,
-        asked=todo.num_rows,
-        answered=writer.committed_count,
-        rejected=writer.rejected_count,
-        already=already,
-        seconds=time.monotonic() - start,
-    )
+    return writer.summary(question.prompt_id, asked=todo.num_rows, already=already)
 
 
 def _check_prompt(prompt: Prompt) -> None:
