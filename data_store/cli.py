@@ -1,9 +1,8 @@
-"""The command `store`: make a store, fill it with images and MOS, look into it."""
-
-from pathlib import Path
-from typing import Annotated
+"""The command `store`: make a store, fill it with images and MOS, look into it, keep it whole."""
 
 import typer
+
+from data_store.commands import ask, fill, keep
 
 app = typer.Typer(
     help="Keep images, teacher answers and human scores, and ask about them in SQL.",
@@ -11,130 +10,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="LEAF_STORE", help="Folder of the store.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-
-
-@app.command()
-def init(store: Annotated[Path, typer.Argument(help="New or empty folder.")]) -> None:
-    """Make a store; an existing one is left as it is."""
-    from data_store.console import say
-    from data_store.layout import create_store
-
-    say(f"store: {create_store(store).root}")
-
-
-@app.command("add-images")
-def add_images(
-    images: Annotated[Path, typer.Argument(help="Folder of images, searched to the bottom.")],
-    store: StoreOption,
-    groups: Annotated[
-        Path | None,
-        typer.Option(help="CSV naming the source of each image: a split never parts a group."),
-    ] = None,
-    image_column: Annotated[str, typer.Option(help="Column of --groups: file name.")] = "image",
-    group_column: Annotated[str, typer.Option(help="Column of --groups: group.")] = "group",
-    max_pixels: Annotated[int, typer.Option(help="Reject larger images.")] = 200_000_000,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Register a folder of images; files that are no images become rows in `rejections`."""
-    from data_store.console import print_json, say
-    from data_store.image_import import add_images as register
-    from data_store.image_import import read_groups
-    from data_store.layout import create_store
-
-    named = (
-        read_groups(groups, image_column=image_column, group_column=group_column)
-        if groups
-        else None
-    )
-    done = register(create_store(store), images, groups=named, max_pixels=max_pixels)
-    say(f"{done.added} images added, {done.unchanged} known already, {done.rejected} rejected")
-    if as_json:
-        print_json({"added": done.added, "unchanged": done.unchanged, "rejected": done.rejected})
-
-
-@app.command("add-mos")
-def add_mos(
-    file: Annotated[Path, typer.Argument(help="CSV file with a header.")],
-    store: StoreOption,
-    scale: Annotated[
-        tuple[float, float], typer.Option(help="Worst and best value of the MOS scale.")
-    ],
-    image_column: Annotated[str, typer.Option(help="Column with the file name.")] = "image",
-    mos_column: Annotated[str, typer.Option(help="Column with the MOS.")] = "mos",
-    source: Annotated[str, typer.Option(help="Data set name; the file's name if empty.")] = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Store mean opinion scores: all rows of the file, or none if any row is wrong."""
-    from data_store.console import print_json, say
-    from data_store.layout import open_store
-    from data_store.mos_import import add_mos as store_mos
-
-    done = store_mos(
-        open_store(store),
-        file,
-        image_column=image_column,
-        mos_column=mos_column,
-        scale=scale,
-        source=source or file.stem,
-    )
-    say(f"{done.added} MOS added, {done.unchanged} known already")
-    if done.unmatched:
-        say(f"{len(done.unmatched)} rows fit no image: {', '.join(done.unmatched[:5])}, …")
-    if as_json:
-        print_json({"added": done.added, "unchanged": done.unchanged, "unmatched": done.unmatched})
-
-
-@app.command()
-def status(store: StoreOption, *, as_json: JsonOption = False) -> None:
-    """Show what a store holds: tables, teachers, and what is missing."""
-    from data_store.console import print_json, print_table
-    from data_store.layout import open_store
-    from data_store.status import store_status
-
-    found = store_status(open_store(store))
-    if as_json:
-        print_json(found)
-        return
-    for title, rows in found.items():
-        columns = list(rows[0]) if rows else ["nothing yet"]
-        print_table(title, columns, [list(row.values()) for row in rows])
-
-
-@app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="One statement that reads, in DuckDB's SQL.")],
-    store: StoreOption,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask the store: views images, points, pairs, mos, predictions, rejections, image_files."""
-    from data_store.console import print_json, print_table
-    from data_store.index import user_query
-    from data_store.layout import open_store
-
-    found = user_query(open_store(store), query)
-    if as_json:
-        print_json(found.to_pylist())
-    else:
-        rows = [list(row.values()) for row in found.to_pylist()]
-        print_table("", found.column_names, rows)
-
-
-@app.command()
-def index(store: StoreOption) -> None:
-    """Bring the index up to date; deleting index.duckdb and running this gives it back."""
-    from data_store.console import say
-    from data_store.index import refresh
-    from data_store.layout import open_store
-
-    say(f"{refresh(open_store(store))} shards indexed")
+app.command()(fill.init)
+app.command("add-images")(fill.add_images)
+app.command("add-mos")(fill.add_mos)
+app.command()(ask.status)
+app.command()(ask.sql)
+app.command()(keep.index)
 
 
 def main() -> None:

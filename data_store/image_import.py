@@ -148,6 +148,9 @@ def _image_row(
         "format": image.format or "",
         "mode": image.mode,
         "group_id": sha256_text(f"group:{groups[name]}") if name in groups else image_id,
+        "grouped_by": "given" if name in groups else "alone",
+        "perceptual_hash": None,
+        "modified_ns": None,
     }
 
 

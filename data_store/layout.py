@@ -73,14 +73,14 @@ class Store:
         }
 
 
-def create_store(root: Path) -> Store:
+def create_store(root: Path | str) -> Store:
     """Make a store, or open the one that is there.
 
     Raises:
         StoreFormatError: the store there is of another format version.
         StoreMissing: the folder holds other things and is no store.
     """
-    root = root.expanduser().resolve()
+    root = Path(root).expanduser().resolve()
     if not (root / "store.json").exists():
         if root.is_file() or (root.is_dir() and any(root.iterdir())):
             raise StoreMissing(
@@ -94,14 +94,14 @@ def create_store(root: Path) -> Store:
     return open_store(root)
 
 
-def open_store(root: Path) -> Store:
+def open_store(root: Path | str) -> Store:
     """Open a store that is there.
 
     Raises:
         StoreMissing: there is none.
         StoreFormatError: its format version is not ours, or its store.json is unreadable.
     """
-    root = root.expanduser().resolve()
+    root = Path(root).expanduser().resolve()
     marker = root / "store.json"
     if not marker.is_file():
         raise StoreMissing(

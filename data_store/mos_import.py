@@ -70,6 +70,8 @@ def add_mos(
             "mos": mos,
             "scale_min": float(scale[0]),
             "scale_max": float(scale[1]),
+            "mos_std": None,
+            "rating_count": None,
         }
         for image_id, mos in sorted(matched.items())
         if image_id not in stored

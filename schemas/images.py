@@ -6,7 +6,7 @@ from schemas.fields import field, table_schema
 
 IMAGES = table_schema(
     "images",
-    1,
+    2,
     meaning="one image file and its content",
     key=("image_id", "path"),
     fields=[
@@ -24,7 +24,27 @@ IMAGES = table_schema(
             "group_id",
             pa.string(),
             doc="hash of the source content; copies and crops of one source share it, "
-            "and a split never parts them. Equal to image_id where no group was given",
+            "and a split never parts them. Equal to image_id where the image stands alone",
+        ),
+        field(
+            "grouped_by",
+            pa.string(),
+            doc="where the group comes from: given (by the user), look_alike (near-duplicate of "
+            "an image that was there before), alone (its own group)",
+        ),
+        field(
+            "perceptual_hash",
+            pa.string(),
+            doc="64-bit pHash of the pixels, 16 hex digits; null where it was not computed",
+            nullable=True,
+        ),
+        field(
+            "modified_ns",
+            pa.int64(),
+            doc="when the file was last changed; with its size it tells whether to hash it again; "
+            "null where it was not recorded",
+            unit="ns since 1970",
+            nullable=True,
         ),
     ],
 )

@@ -6,7 +6,7 @@ from schemas.fields import field, table_schema
 
 MOS = table_schema(
     "mos",
-    1,
+    2,
     meaning="the mean opinion score of one image in one data set",
     key=("image_id", "source"),
     fields=[
@@ -15,5 +15,19 @@ MOS = table_schema(
         field("mos", pa.float64(), doc="mean of the ratings, on the scale it was given on"),
         field("scale_min", pa.float64(), doc="the scale's worst value"),
         field("scale_max", pa.float64(), doc="the scale's best value"),
+        field(
+            "mos_std",
+            pa.float64(),
+            doc="standard deviation of the ratings, on the same scale; null where unknown",
+            within=(0, 1e9),
+            nullable=True,
+        ),
+        field(
+            "rating_count",
+            pa.int32(),
+            doc="how many people rated the image; null where unknown",
+            within=(1, 1e9),
+            nullable=True,
+        ),
     ],
 )

@@ -79,8 +79,9 @@ def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:
             _refuse(bad // items_per_row, field, schema, "holds a null")
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return
-    values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
     low, high = numeric_range(field) or (-np.inf, np.inf)
+    harmless = 0 if low <= 0 <= high else low
+    values = pc.fill_null(column, pa.scalar(harmless, column.type)).to_numpy(zero_copy_only=False)
     wrong = ~np.isfinite(values) | (values < low) | (values > high)
     if wrong.any():
         item = int(np.flatnonzero(wrong)[0])

@@ -32,6 +32,9 @@ def image(number: int, *, path: str = "", group_id: str = "") -> dict:
         "format": "PNG",
         "mode": "RGB",
         "group_id": group_id or image_id(number),
+        "grouped_by": "given" if group_id else "alone",
+        "perceptual_hash": None,
+        "modified_ns": None,
     }
 
 

@@ -1,0 +1,1 @@
+"""The commands of `store`, one file per kind of work."""

@@ -1,0 +1,11 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="LEAF_STORE", help="Folder or s3:// address of the store."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]

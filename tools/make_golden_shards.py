@@ -1,0 +1,72 @@
+"""Keep one shard of every table at its present schema version in tests/golden, for ever.
+
+    python -m tools.make_golden_shards
+
+Run it once after a schema version was raised. A golden shard that is there is never written
+again: it stands for the stores that people have, and every later release must read it.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from data_store.layout import create_store
+from data_store.shards import commit_rows
+from schemas.fields import numeric_range, schema_version
+from schemas.ids import sha256_text
+from schemas.rows import to_table
+from schemas.tables import TABLES
+
+GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "shards"
+ROWS = 3
+
+
+def make_golden_shards(folder: Path) -> list[Path]:
+    """Write the golden shards that are missing, each with its rows as JSON beside it.
+
+    Returns:
+        The shards that were written.
+    """
+    written = []
+    for table, schema in TABLES.items():
+        kept = folder / f"{table}-{schema_version(schema)}.parquet"
+        if kept.exists():
+            continue
+        rows = [_row(schema, number) for number in range(ROWS)]
+        with tempfile.TemporaryDirectory() as scratch:
+            store = create_store(Path(scratch) / "store")
+            commit_rows(store, table, to_table(rows, schema), producer="golden", teacher_id="")
+            (shard,) = [path for _, path in store.shard_paths()] or [
+                next(store.root.rglob("*.parquet"))
+            ]
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(shard, kept)
+        kept.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        written.append(kept)
+    return written
+
+
+def _row(schema: pa.Schema, number: int) -> Mapping[str, Any]:
+    return {field.name: _value(field, number) for field in schema}
+
+
+def _value(field: pa.Field, number: int) -> Any:
+    if field.nullable and number == 0:
+        return None
+    if pa.types.is_fixed_size_list(field.type):
+        return [-(number + 1.0) - place / 4 for place in range(field.type.list_size)]
+    if pa.types.is_string(field.type):
+        return sha256_text(f"{field.name} {number}")
+    low, high = numeric_range(field) or (0, 100)
+    value = min(low + number + 1, high)
+    return value if pa.types.is_floating(field.type) else int(value)
+
+
+if __name__ == "__main__":
+    for path in make_golden_shards(GOLDEN):
+        print(path)
