@@ -4,34 +4,61 @@ import os
 import secrets
 from pathlib import Path
 
+from data_store.faults import reach
+
 TEMPORARY_PREFIX = ".tmp-"
 """Readers of a store never look at names that begin so."""
 
+PIECE_BYTES = 1 << 22
 
-def write_atomically(path: Path, data: bytes) -> None:
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write under a temporary name in the same folder, flush to disk, rename.
 
     If the process dies before the rename, a file with a temporary name is left that no reader
     looks at; after it, the file is whole.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}-{path.name[:80]}")
+    temporary = temporary_beside(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _write_and_flush(temporary, memoryview(data))
+        reach("write.before_rename")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    reach("write.renamed")
+    flush_folder(path.parent)
 
 
-def _flush_folder(folder: Path) -> None:
-    # A rename is only as durable as the folder entry it made.
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder that no reader looks at and nobody else uses."""
+    # The tail is cut because a file name may have 255 bytes at most.
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}-{path.name[-40:]}")
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder last: a rename is only as durable as the entry it made."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_and_flush(path: Path, data: memoryview) -> None:
+    with path.open("wb", buffering=0) as stream:
+        reach("write.opened")
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = data[start : start + PIECE_BYTES]
+            half = len(piece) // 2
+            _write_all(stream.fileno(), piece[:half])
+            reach("write.half_written")
+            _write_all(stream.fileno(), piece[half:])
+        reach("write.before_flush")
+        os.fsync(stream.fileno())
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,38 +1,91 @@
 """The DuckDB index: a list of the committed shards, and the views over them.
 
-The index is never the truth: deleting it loses nothing. It is opened for writing for
-milliseconds, by one process at a time. Readers open it read-only; where it is locked, or the
-store cannot be written to, they work on one built in memory from the same shard list.
+The index is never the truth: deleting it loses nothing. It is never changed in place. Whoever
+finds it out of date makes the next one beside it, from a copy and the new shards alone, and
+renames it over the old one; so no reader ever meets a lock, and one that has the old index open
+goes on reading it. Where the store's folder cannot be written the index lies in the user's
+cache, and where that cannot be written either, in memory.
 
-Everything that knows DuckDB is in this file.
+For each shard the index also keeps a 64-bit hash of every row's key. Equal hashes tell which
+shards may share a key, so that views sort for duplicates among these alone.
 """
 
-from importlib import resources
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from data_store.layout import Store
-from data_store.shards import read_footer
-from schemas.errors import QueryRefused, StoreError
-from schemas.ids import sha256_text
-from schemas.tables import TABLES
+from data_store.faults import reach
+from data_store.files import TEMPORARY_PREFIX, temporary_beside
+from data_store.index_content import bring_up_to_date, is_current
+from data_store.layout import Shard, Store
+from data_store.unique_rows import quoted
+from schemas.errors import LeafError, StoreNotWritable
 
-_SQL_TYPES = {
-    pa.string(): "varchar",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float32(): "float",
-    pa.float64(): "double",
-}
-_LIST_TABLE = """
-create table if not exists shards (
-    table_name varchar, path varchar primary key, row_count bigint, file_bytes bigint,
-    teacher_id varchar, producer varchar, created varchar
-)
-"""
+MEMORY_LIMIT = "2GB"
+"""Larger sorts and joins go to disk; the machine is the teacher's or the trainer's."""
+
+ATTEMPTS = 20
+ABANDONED_AFTER_S = 600.0
+
+Answer = TypeVar("Answer")
+Connection = duckdb.DuckDBPyConnection
+
+
+def query(
+    store: Store,
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    tables: Mapping[str, pa.Table] | None = None,
+) -> pa.Table:
+    """Run one of our own queries on an up-to-date, read-only view of the store.
+
+    Args:
+        store: which store.
+        sql: one SELECT, with $name for parameters.
+        parameters: their values.
+        tables: Arrow tables that the query may name.
+    """
+
+    def ask(connection: Connection) -> pa.Table:
+        for name, table in (tables or {}).items():
+            connection.register(name, table)
+        return connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+
+    return read(store, ask)
+
+
+def read(store: Store, work: Callable[[Connection], Answer]) -> Answer:
+    """Do some work on a connection that can read the store and nothing else (`reader`).
+
+    The work is done again from the start if a shard that it was reading has been compacted away
+    meanwhile, so it must not keep what it did before.
+
+    Raises:
+        ShardDamaged: a shard cannot be read.
+        StoreUnreachable: the object storage does not answer.
+    """
+    for attempt in range(ATTEMPTS):
+        shards = store.shards()
+        try:
+            with reader(store, shards) as connection:
+                return work(connection)
+        except (duckdb.IOException, FileNotFoundError, LeafError) as error:
+            cause = error.__cause__ if isinstance(error, LeafError) else error
+            vanished = isinstance(cause, duckdb.IOException | FileNotFoundError)
+            last = attempt == ATTEMPTS - 1
+            if last or not vanished or set(shards) <= set(store.shards()):
+                raise
+            time.sleep(0.01 * attempt)
+    raise RuntimeError  # the loop returns or raises
 
 
 def refresh(store: Store) -> int:
@@ -42,183 +95,117 @@ def refresh(store: Store) -> int:
         How many shards the index lists.
 
     Raises:
-        ShardDamaged: a shard's footer cannot be read.
-        StoreError: another process holds the index, or the folder cannot be written.
+        ShardDamaged: a shard cannot be read.
     """
+
+    def count(connection: Connection) -> int:
+        return int(connection.sql("select count(*) from shards").fetchall()[0][0])
+
+    return read(store, count)
+
+
+@contextmanager
+def reader(store: Store, shards: Sequence[Shard] | None = None) -> Iterator[Connection]:
+    """A connection on which exactly these shards can be read, by default all, and nothing else.
+
+    The index is attached read-only as the catalog `store`, which is in use; reading is fenced to
+    the store's folder; settings are locked. A shard that is compacted away while the connection
+    is open makes the query fail that reads it; `read` then asks again.
+    """
+    shards = store.shards() if shards is None else shards
+    store.folder.fetch(shard.name for shard in shards)
+    with _connect() as connection:
+        _attach_current(connection, store, shards)
+        connection.execute(f"set allowed_directories = [{quoted(str(store.root))}]")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        yield connection
+
+
+def _attach_current(connection: Connection, store: Store, shards: Sequence[Shard]) -> None:
+    usable = None
+    for path in (store.index_path, store.spare_index_path):
+        if _attach(connection, path):
+            if is_current(connection, store, shards):
+                return
+            usable = usable or path
+            connection.execute("use memory; detach store")
+    reach("index.begun")
+    _attach_next(connection, store, shards, usable)
+
+
+def _attach_next(
+    connection: Connection, store: Store, shards: Sequence[Shard], previous: Path | None
+) -> None:
+    """Make the next index, attach it, and put it in the place of the one before."""
+    for path in (store.index_path, store.spare_index_path):
+        try:
+            made = _make(store, shards, previous, temporary_beside(path))
+        except (OSError, duckdb.IOException, StoreNotWritable):
+            if set(shards) - set(store.shards()):
+                raise  # not the index's folder is at fault: a shard went away
+            continue
+        reach("index.built")
+        if not _attach(connection, made):
+            continue
+        # Attached first, renamed then: another process may already have put its own there.
+        made.replace(path)
+        reach("index.published")
+        _clear_abandoned(path.parent)
+        return
+    connection.execute("attach ':memory:' as store; use store")
+    bring_up_to_date(connection, store, shards)
+
+
+def _make(store: Store, shards: Sequence[Shard], previous: Path | None, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with duckdb.connect(str(store.index_path)) as connection:
-            return _bring_up_to_date(connection, store)
-    except duckdb.IOException as error:
-        raise StoreError(
-            f"the index cannot be opened for writing: {str(error).splitlines()[0]}",
-            where=store.index_path,
-            fix="close the program that holds it, or delete the file; `store index` rebuilds it",
-        ) from error
-
-
-def query(store: Store, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
-    """Run one of our own queries on an up-to-date, read-only view of the store."""
-    with _reader(store) as connection:
-        return connection.sql(sql, params=parameters or {}).to_arrow_table()
-
-
-def user_query(store: Store, sql: str) -> pa.Table:
-    """Run a user's query; it can read the store and nothing else.
-
-    Raises:
-        QueryRefused: the text is no SQL, is not exactly one statement that only reads, names
-            what is not there, or reaches for a file outside the store.
-    """
-    with _reader(store) as connection:
+        if previous is not None:
+            shutil.copyfile(previous, target)
         try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type not in _READING:
-                raise QueryRefused(
-                    "only one statement that reads is allowed",
-                    where=sql,
-                    fix="begin with select, with, from, describe, show or explain",
-                )
-            return connection.sql(statements[0]).to_arrow_table()
-        except duckdb.Error as error:
-            raise QueryRefused(
-                _without_caret(str(error)),
-                where=sql,
-                fix="`store sql 'show tables'` lists the views, docs/data-format.md their columns",
-            ) from error
-
-
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-
-
-def _reader(store: Store) -> duckdb.DuckDBPyConnection:
-    connection = _open_fresh(store)
-    if connection is None:
-        try:
-            refresh(store)
-        except StoreError as error:
-            if not isinstance(error.__cause__, duckdb.IOException):
+            _bring_file_up_to_date(store, shards, target)
+        except duckdb.Error:
+            if previous is None or set(shards) - set(store.shards()):
                 raise
-        connection = _open_fresh(store) or _in_memory(store)
-    # Reading is fenced to the store's folder, and the fence cannot be taken down again.
-    connection.execute(f"set allowed_directories = [{_quote(str(store.root))}]")
-    connection.execute("set enable_external_access = false")
-    connection.execute("set lock_configuration = true")
-    return connection
+            target.unlink()  # an index of another release, or a damaged one: from nothing then
+            _bring_file_up_to_date(store, shards, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        target.with_name(target.name + ".wal").unlink(missing_ok=True)
+        raise
+    return target
 
 
-def _open_fresh(store: Store) -> duckdb.DuckDBPyConnection | None:
-    """The index opened read-only, or None where it is missing, locked or out of date."""
-    if not store.index_path.exists():
-        return None
-    try:
-        connection = duckdb.connect(str(store.index_path), read_only=True)
-    except duckdb.Error:
-        return None
-    try:
-        if _is_current(connection, store):
-            return connection
-    except duckdb.Error:
-        pass  # an index of an older layout: it is rebuilt
-    connection.close()
-    return None
+def _bring_file_up_to_date(store: Store, shards: Sequence[Shard], target: Path) -> None:
+    with _connect() as connection:
+        connection.execute(f"attach {quoted(str(target))} as store; use store")
+        bring_up_to_date(connection, store, shards)
+        connection.execute("use memory; detach store")
 
 
-def _in_memory(store: Store) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:")
-    _bring_up_to_date(connection, store)
-    return connection
+def _connect() -> Connection:
+    spill = Path(tempfile.gettempdir()) / f"leaf-iqa-spill-{os.getpid()}"
+    return duckdb.connect(
+        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
+    )
 
 
-def _is_current(connection: duckdb.DuckDBPyConnection, store: Store) -> bool:
-    if connection.sql("select signature from meta").fetchall() != [(_signature(store),)]:
+def _attach(connection: Connection, path: Path) -> bool:
+    """Whether the file could be attached: it is there, whole, and nobody writes to it."""
+    if not path.exists():
         return False
-    listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
-    return listed == {_relative(store, path) for _, path in store.shard_paths()}
+    try:
+        connection.execute(f"attach {quoted(str(path))} as store (read_only); use store")
+    except duckdb.Error:
+        return False
+    return True
 
 
-def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, store: Store) -> int:
-    connection.execute("begin")
-    connection.execute(_LIST_TABLE)
-    there = {_relative(store, path): (table, path) for table, path in store.shard_paths()}
-    listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
-    for relative in listed - there.keys():
-        connection.execute("delete from shards where path = ?", [relative])
-    rows = [
-        _shard_row(table, relative, path)
-        for relative, (table, path) in there.items()
-        if relative not in listed
-    ]
-    if rows:
-        connection.executemany("insert into shards values (?, ?, ?, ?, ?, ?, ?)", rows)
-    connection.execute("create or replace table meta (signature varchar)")
-    connection.execute("insert into meta values (?)", [_signature(store)])
-    for statement in _view_statements(store, there):
-        connection.execute(statement)
-    connection.execute("commit")
-    return len(there)
-
-
-def _shard_row(table: str, relative: str, path: Path) -> tuple[object, ...]:
-    footer = read_footer(path)
-    notes = {key.decode(): value.decode() for key, value in footer.metadata.items()}
-    return (
-        table,
-        relative,
-        footer.num_rows,
-        path.stat().st_size,
-        notes.get("teacher_id", ""),
-        notes.get("producer", ""),
-        notes.get("created", ""),
-    )
-
-
-def _view_statements(store: Store, shards: dict[str, tuple[str, Path]]) -> list[str]:
-    sources = {}
-    for table in TABLES:
-        paths = [str(path) for owner, path in shards.values() if owner == table]
-        sources[table] = _union(paths) if paths else _no_rows(table)
-    text = _views_text()
-    for table, source in sources.items():
-        text = text.replace("{" + table + "}", source)
-    return [part for part in text.split(";\n") if part.strip()]
-
-
-def _union(paths: list[str]) -> str:
-    files = ", ".join(_quote(path) for path in paths)
-    return (
-        "(select * exclude (filename), parse_filename(filename, true) as shard"
-        f" from read_parquet([{files}], filename = true, hive_partitioning = false))"
-    )
-
-
-def _no_rows(table: str) -> str:
-    columns = ", ".join(f"null::{_sql_type(field.type)} as {field.name}" for field in TABLES[table])
-    return f"(select {columns}, null::varchar as shard where false)"
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    if pa.types.is_fixed_size_list(kind):
-        return f"{_SQL_TYPES[kind.value_type]}[]"
-    return _SQL_TYPES[kind]
-
-
-def _views_text() -> str:
-    return resources.files("data_store").joinpath("views.sql").read_text(encoding="utf-8")
-
-
-def _signature(store: Store) -> str:
-    # Views hold absolute paths and our formulas: a moved store or a new release rebuilds them.
-    return sha256_text(f"{store.root}\n{_views_text()}")
-
-
-def _relative(store: Store, path: Path) -> str:
-    return path.relative_to(store.root).as_posix()
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _without_caret(message: str) -> str:
-    """DuckDB's message without the copy of the query and the caret under it."""
-    return message.split("\n\nLINE ", maxsplit=1)[0].strip()
+def _clear_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half-made; nobody takes ten minutes to make an index."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*-index.duckdb*"):
+        try:
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
+                path.unlink()
+        except OSError:
+            continue  # another process was faster

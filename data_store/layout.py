@@ -5,6 +5,9 @@ STORE/teachers/<teacher_id>.json                  who answers, in full
 STORE/prompts/<prompt_id>.json                    what is asked, in full
 STORE/<table>/[teacher=<teacher_id>/]<sha256>.parquet
 STORE/index.duckdb                                rebuildable
+STORE/quarantine/…                                damaged files that `store verify` moved away
+
+STORE is a folder of this machine or an address of object storage; both look the same inside.
 """
 
 import json
@@ -12,119 +15,171 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from data_store.files import write_atomically
+from data_store.folders import Folder, LocalFolder
+from data_store.remote_folder import RemoteFolder, cache_of, is_remote
 from schemas.errors import StoreFormatError, StoreMissing
 from schemas.ids import canonical_json
 from schemas.tables import BY_TEACHER, TABLES
 from schemas.teacher_spec import PromptSpec, TeacherSpec
 
 FORMAT_VERSION = 1
-SHARD_NAME = re.compile(r"[0-9a-f]{64}\.parquet")
-TEACHER_FOLDER = re.compile(r"teacher=[0-9a-f]{64}")
+MARKER = "store.json"
+INDEX_FILE = "index.duckdb"
+
+_SHA = r"[0-9a-f]{64}"
+_SHARD_NAME = re.compile(
+    "|".join(
+        rf"{table}/{f'teacher={_SHA}/' if table in BY_TEACHER else ''}{_SHA}\.parquet"
+        for table in TABLES
+    )
+)
+
+
+class Shard(NamedTuple):
+    """A committed shard: its table, and its name below the store."""
+
+    table: str
+    name: str
+
+    @property
+    def sha256(self) -> str:
+        """The hash that its bytes must have."""
+        return Path(self.name).stem
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An opened store: its folder, and the paths below it."""
+    """An opened store."""
 
-    root: Path
+    folder: Folder
+
+    @property
+    def address(self) -> str:
+        """The store as the user names it."""
+        return self.folder.address
+
+    @property
+    def root(self) -> Path:
+        """Where its shards can be read on this machine; for object storage, the mirror."""
+        return self.folder.root
 
     @property
     def index_path(self) -> Path:
         """The rebuildable DuckDB file."""
-        return self.root / "index.duckdb"
+        return self.root / INDEX_FILE
 
-    def shard_folder(self, table: str, teacher_id: str = "") -> Path:
-        """Folder of a table's shards; points and pairs lie in one folder per teacher."""
-        folder = self.root / table
-        return folder / f"teacher={teacher_id}" if table in BY_TEACHER else folder
+    @property
+    def spare_index_path(self) -> Path:
+        """Where the index goes when the store's own folder cannot be written."""
+        return cache_of(self.address) / INDEX_FILE
+
+    def shards(self) -> list[Shard]:
+        """Every committed shard, in a fixed order; a file with another name is none."""
+        return [
+            Shard(table, name)
+            for table in TABLES
+            for name in self.folder.files(table)
+            if _SHARD_NAME.fullmatch(name)
+        ]
 
     def shard_paths(self) -> Iterator[tuple[str, Path]]:
-        """Every committed shard as (table, path), in a fixed order; nothing else is a shard."""
-        for table in TABLES:
-            for folder in self._shard_folders(table):
-                for path in sorted(folder.iterdir()):
-                    if SHARD_NAME.fullmatch(path.name):
-                        yield table, path
-
-    def _shard_folders(self, table: str) -> list[Path]:
-        folder = self.root / table
-        if not folder.is_dir():
-            return []
-        if table not in BY_TEACHER:
-            return [folder]
-        return sorted(p for p in folder.iterdir() if TEACHER_FOLDER.fullmatch(p.name))
+        """Every committed shard as (table, path on this machine)."""
+        for shard in self.shards():
+            yield shard.table, self.root / shard.name
 
     def write_teacher(self, spec: TeacherSpec) -> None:
         """Keep the full teacher spec beside its answers; the first name given stays."""
-        _write_once(self.root / "teachers" / f"{spec.teacher_id}.json", spec.model_dump())
+        self._write_once(f"teachers/{spec.teacher_id}.json", spec.model_dump())
 
     def write_prompt(self, spec: PromptSpec) -> None:
         """Keep the full prompt beside its answers."""
-        _write_once(self.root / "prompts" / f"{spec.prompt_id}.json", spec.model_dump(mode="json"))
+        self._write_once(f"prompts/{spec.prompt_id}.json", spec.model_dump(mode="json"))
 
     def teachers(self) -> dict[str, TeacherSpec]:
         """Every teacher that ever wrote here, by id."""
         return {
-            path.stem: TeacherSpec.model_validate_json(path.read_bytes())
-            for path in sorted((self.root / "teachers").glob("*.json"))
+            Path(name).stem: TeacherSpec.model_validate_json(self.folder.read(name))
+            for name in self.folder.files("teachers")
+            if re.fullmatch(rf"teachers/{_SHA}\.json", name)
         }
 
+    def _write_once(self, name: str, value: dict[str, Any]) -> None:
+        if not self.folder.has(name):
+            text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+            self.folder.write(name, text.encode("utf-8"))
 
-def create_store(root: Path | str) -> Store:
+
+def shard_name(table: str, sha256: str, teacher_id: str = "") -> str:
+    """The name of a shard; points and pairs lie in one folder per teacher."""
+    between = f"teacher={teacher_id}/" if table in BY_TEACHER else ""
+    return f"{table}/{between}{sha256}.parquet"
+
+
+def create_store(address: Path | str) -> Store:
     """Make a store, or open the one that is there.
+
+    Args:
+        address: a folder, or an address of object storage such as s3://bucket/folder.
 
     Raises:
         StoreFormatError: the store there is of another format version.
         StoreMissing: the folder holds other things and is no store.
+        StoreNotWritable: the folder cannot be made or written.
     """
-    root = Path(root).expanduser().resolve()
-    if not (root / "store.json").exists():
-        if root.is_file() or (root.is_dir() and any(root.iterdir())):
+    folder = _folder(address)
+    if not folder.has(MARKER):
+        if _holds_anything(folder):
             raise StoreMissing(
                 "this is not a store, and it is not empty",
-                where=root,
+                where=folder.address,
                 fix="give an empty or new folder for the store",
             )
-        write_atomically(
-            root / "store.json", canonical_json({"format_version": FORMAT_VERSION}).encode()
-        )
-    return open_store(root)
+        folder.write(MARKER, canonical_json({"format_version": FORMAT_VERSION}).encode())
+    return open_store(address)
 
 
-def open_store(root: Path | str) -> Store:
+def open_store(address: Path | str) -> Store:
     """Open a store that is there.
 
     Raises:
         StoreMissing: there is none.
         StoreFormatError: its format version is not ours, or its store.json is unreadable.
+        StoreUnreachable: the object storage does not answer.
     """
-    root = Path(root).expanduser().resolve()
-    marker = root / "store.json"
-    if not marker.is_file():
+    folder = _folder(address)
+    if not folder.has(MARKER):
         raise StoreMissing(
-            "there is no store here", where=root, fix=f"make one with `store init {root}`"
+            "there is no store here",
+            where=folder.address,
+            fix=f"make one with `store init {folder.address}`",
         )
+    where = f"{folder.address}/{MARKER}"
     try:
-        version = json.loads(marker.read_text(encoding="utf-8"))["format_version"]
+        version = json.loads(folder.read(MARKER))["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFormatError(
             f"store.json cannot be read: {error}",
-            where=marker,
+            where=where,
             fix=f'put back {{"format_version":{FORMAT_VERSION}}} if the shards are ours',
         ) from error
     if version != FORMAT_VERSION:
         raise StoreFormatError(
             f"the store has format version {version}, this program reads {FORMAT_VERSION}",
-            where=marker,
+            where=where,
             fix="use the release of leaf-iqa that wrote it, or a newer one",
         )
-    return Store(root)
+    return Store(folder)
 
 
-def _write_once(path: Path, value: dict[str, Any]) -> None:
-    if not path.exists():
-        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-        write_atomically(path, text.encode("utf-8"))
+def _folder(address: Path | str) -> Folder:
+    if is_remote(str(address)):
+        return RemoteFolder.at(str(address))
+    return LocalFolder(Path(str(address).removeprefix("file://")).expanduser().resolve())
+
+
+def _holds_anything(folder: Folder) -> bool:
+    if isinstance(folder, LocalFolder):
+        return folder.root.is_file() or (folder.root.is_dir() and any(folder.root.iterdir()))
+    return bool(folder.files())

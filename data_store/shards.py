@@ -13,19 +13,28 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_store.files import write_atomically
-from data_store.layout import Store
+from data_store.layout import Shard, Store, shard_name
 from schemas.errors import ShardDamaged
-from schemas.ids import sha256_bytes, sha256_file
+from schemas.fields import schema_version
+from schemas.ids import sha256_bytes
 from schemas.rows import check_table
 from schemas.tables import TABLES
+from schemas.upgrades import schema_of
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB reads one row group per thread; this is its own default size."""
 
+REFILL = "run `store verify --repair`; it says which command refills the shard"
+
 
 def commit_rows(
-    store: Store, table: str, rows: pa.Table, *, producer: str, teacher_id: str = ""
+    store: Store,
+    table: str,
+    rows: pa.Table,
+    *,
+    producer: str,
+    teacher_id: str = "",
+    generation: int = 0,
 ) -> Path:
     """Write rows as one shard; once this returns they are on disk, whole, for good.
 
@@ -35,71 +44,103 @@ def commit_rows(
         rows: at least one row.
         producer: what made the rows, for provenance: command, engine and version.
         teacher_id: whose folder, for points and pairs.
+        generation: how often the rows went through compaction; where two shards hold a key,
+            the row of the greater generation stands.
 
     Raises:
         RowRefused: the rows do not fit the table.
+        StoreNotWritable: the disk is full, or the store may not be written.
+        StoreUnreachable: the object storage does not answer.
     """
     schema = TABLES[table]
     check_table(rows, schema)
-    data = _parquet_bytes(rows, schema, _provenance(rows, producer, teacher_id))
-    path = store.shard_folder(table, teacher_id) / f"{sha256_bytes(data)}.parquet"
-    write_atomically(path, data)
-    return path
-
-
-def read_footer(path: Path) -> pq.FileMetaData:
-    """A shard's footer: row count, schema, provenance.
-
-    Raises:
-        ShardDamaged: the file is no readable Parquet.
-    """
-    try:
-        return pq.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ShardDamaged(
-            f"the shard cannot be read: {error}",
-            where=path,
-            fix="move the file away and run the command that wrote it again to refill it",
-        ) from error
-
-
-def check_shard(path: Path) -> None:
-    """Compare a shard's bytes with its name.
-
-    Raises:
-        ShardDamaged: they differ.
-    """
-    found = sha256_file(path)
-    if found != path.stem:
-        raise ShardDamaged(
-            f"the shard's bytes hash to {found[:8]}…, its name says {path.stem[:8]}…",
-            where=path,
-            fix="move the file away and run the command that wrote it again to refill it",
-        )
-
-
-def _parquet_bytes(rows: pa.Table, schema: pa.Schema, provenance: dict[str, str]) -> bytes:
-    stamped = schema.with_metadata(
-        {**schema.metadata, **{key.encode(): value.encode() for key, value in provenance.items()}}
-    )
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        rows.cast(schema).replace_schema_metadata(stamped.metadata),
-        sink,
-        compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
-        write_page_checksum=True,
-    )
-    return bytes(sink.getvalue())
-
-
-def _provenance(rows: pa.Table, producer: str, teacher_id: str) -> dict[str, str]:
-    return {
+    provenance = {
         "producer": producer,
         "teacher_id": teacher_id,
+        "generation": str(generation),
         "writer": f"leaf-iqa {metadata.version('leaf-iqa')}",
         "host": platform.node(),
         "process": str(os.getpid()),
         "row_count": str(rows.num_rows),
         "created": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
+    data = _parquet_bytes(rows, schema, provenance)
+    name = shard_name(table, sha256_bytes(data), teacher_id)
+    store.folder.write(name, data)
+    return store.root / name
+
+
+def read_footer(store: Store, shard: Shard) -> pq.FileMetaData:
+    """A shard's footer, once it is certain that we can read the shard: format, table, version.
+
+    Raises:
+        ShardDamaged: it is no readable Parquet, not one of ours, or of a newer release.
+    """
+    path = store.root / shard.name
+    try:
+        footer = pq.read_metadata(path)
+    except FileNotFoundError:
+        raise  # compacted away by another process; whoever listed it lists again
+    except (pa.ArrowException, OSError) as error:
+        raise ShardDamaged(f"the shard cannot be read: {error}", where=path, fix=REFILL) from error
+    _check_footer(footer, shard, path)
+    return footer
+
+
+def check_bytes(shard: Shard, data: bytes, *, where: str | Path) -> None:
+    """Compare a shard's bytes with its name.
+
+    Raises:
+        ShardDamaged: they differ.
+    """
+    found = sha256_bytes(data)
+    if found != shard.sha256:
+        raise ShardDamaged(
+            f"the shard's bytes hash to {found[:8]}…, its name says {shard.sha256[:8]}…",
+            where=where,
+            fix=REFILL,
+        )
+
+
+def _check_footer(footer: pq.FileMetaData, shard: Shard, path: Path) -> None:
+    notes = footer.metadata or {}
+    table = notes.get(b"table", b"?").decode(errors="replace")
+    if table != shard.table:
+        raise ShardDamaged(
+            f"the file says that it holds table {table!r}, its folder is {shard.table!r}"
+            if b"table" in notes
+            else "this Parquet file was not written by leaf-iqa",
+            where=path,
+            fix="move it out of the store, or run `store verify --repair`",
+        )
+    version = int(notes.get(b"schema_version", b"0"))
+    newest = schema_version(TABLES[table])
+    if version > newest:
+        raise ShardDamaged(
+            f"the shard has schema version {version} of {table}, this release reads up to {newest}",
+            where=path,
+            fix="use the release of leaf-iqa that wrote it, or a newer one",
+        )
+    found = footer.schema.to_arrow_schema()
+    if version < 1 or not found.equals(schema_of(table, version), check_metadata=False):
+        raise ShardDamaged(
+            f"the shard's columns are not those of {table} version {version}:"
+            f" {', '.join(f'{field.name} {field.type}' for field in found)}",
+            where=path,
+            fix=REFILL,
+        )
+
+
+def _parquet_bytes(rows: pa.Table, schema: pa.Schema, provenance: dict[str, str]) -> pa.Buffer:
+    stamped = schema.with_metadata(
+        {**schema.metadata, **{key.encode(): value.encode() for key, value in provenance.items()}}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_arrays(rows.columns, schema=stamped),
+        sink,
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        write_page_checksum=True,
+    )
+    return sink.getvalue()

@@ -1,22 +1,25 @@
--- The views of a store. `{images}` and its like stand for the committed shards of a table, each
--- row with the shard it came from (`shard`). Every view keeps one row per key, chosen the same
--- way for ever, and derives here whatever follows from the evidence.
--- The same formulas in Python: schemas/scale.py; a test holds the two together.
+-- The views of a store. `{images}` and its like stand for the committed rows of a table, one per
+-- key, each with the shard it came from (`shard`). Whatever follows from the evidence is derived
+-- here; the same formulas in Python are in schemas/scale.py, and a test holds the two together.
+
+create or replace macro split_position(key, seed) as
+    ('0x' || sha256(seed::varchar || ':' || key)[1:8])::bigint / 4294967296.0::double;
+
+create or replace macro is_test(group_id, seed, test_fraction) as
+    split_position(group_id, seed) < test_fraction;
 
 create or replace view image_files as
-select * exclude (rank, shard)
-from (
-    select *, row_number() over (
-        partition by image_id, path
-        order by (group_id = image_id), shard
-    ) as rank
-    from {images}
-)
-where rank = 1;
+select * from {images};
 
 -- One row per content: where several files hold the same bytes, the first path stands for all,
--- and a group that was given stands before one that was not.
+-- and a group that was given stands before one that was found, and both before none.
 create or replace view images as
+select
+    image_id, path, name, file_bytes, width_px, height_px, format, mode,
+    group_id, grouped_by, perceptual_hash, 1::bigint as file_count
+from image_files
+where image_id not in (select image_id from repeated_contents)
+union all
 select
     image_id,
     arg_min(path, path) as path,
@@ -26,43 +29,48 @@ select
     any_value(height_px) as height_px,
     any_value(format) as format,
     any_value(mode) as mode,
-    arg_min(group_id, (group_id = image_id, group_id)) as group_id,
+    arg_min(group_id, (array_position(['given', 'look_alike', 'alone'], grouped_by), group_id))
+        as group_id,
+    arg_min(grouped_by, (array_position(['given', 'look_alike', 'alone'], grouped_by), group_id))
+        as grouped_by,
+    any_value(perceptual_hash) as perceptual_hash,
     count(*) as file_count
 from image_files
+where image_id in (select image_id from repeated_contents)
 group by image_id;
 
+-- The five logarithms are spelt out: a list is ten times slower, and there are millions of them.
 create or replace view points as
-with kept as (
-    select * exclude (rank, shard)
-    from (
-        select *, row_number() over (
-            partition by image_id, teacher_id, prompt_id order by shard
-        ) as rank
-        from {points}
-    )
-    where rank = 1
-),
-summed as (
+with logs as (
     select
         *,
-        list_max(level_logprobs)::double as top,
-        list_sum(list_transform(level_logprobs, lambda l: exp(l::double - top))) as relative_mass
-    from kept
+        level_logprobs[1]::double as l1,
+        level_logprobs[2]::double as l2,
+        level_logprobs[3]::double as l3,
+        level_logprobs[4]::double as l4,
+        level_logprobs[5]::double as l5,
+        greatest(l1, l2, l3, l4, l5) as top
+    from {points}
 ),
-normalised as (
+relative as (
     select
-        * exclude (top, relative_mass),
-        exp(top) * relative_mass as level_mass,
-        list_transform(level_logprobs, lambda l: exp(l::double - top) / relative_mass) as level_probs
-    from summed
+        *,
+        exp(l1 - top) as e1,
+        exp(l2 - top) as e2,
+        exp(l3 - top) as e3,
+        exp(l4 - top) as e4,
+        exp(l5 - top) as e5,
+        e1 + e2 + e3 + e4 + e5 as mass
+    from logs
 ),
 derived as (
     select
         *,
-        list_sum(list_transform(level_probs, lambda p, i: p * i)) as logit_expectation,
-        -list_sum(list_transform(level_probs, lambda p: case when p > 0 then p * ln(p) else 0 end))
-            as entropy
-    from normalised
+        (e1 + 2 * e2 + 3 * e3 + 4 * e4 + 5 * e5) / mass as logit_expectation,
+        ln(mass) - (
+            e1 * (l1 - top) + e2 * (l2 - top) + e3 * (l3 - top) + e4 * (l4 - top) + e5 * (l5 - top)
+        ) / mass as entropy
+    from relative
 )
 select
     image_id,
@@ -72,30 +80,21 @@ select
     1 - entropy / ln(5) as confidence,
     logit_expectation,
     entropy,
-    level_mass,
-    level_probs,
+    exp(top) * mass as level_mass,
+    [e1 / mass, e2 / mass, e3 / mass, e4 / mass, e5 / mass] as level_probs,
     level_logprobs,
     prompt_tokens,
-    cached_tokens
+    cached_tokens,
+    shard
 from derived;
 
 create or replace view pairs as
-with kept as (
-    select * exclude (rank, shard)
-    from (
-        select *, row_number() over (
-            partition by image_a, image_b, teacher_id, prompt_id order by shard
-        ) as rank
-        from {pairs}
-    )
-    where rank = 1
-),
-logits as (
+with logits as (
     select
         *,
         (letter_logprobs_ab[1] - letter_logprobs_ab[2])::double as logit_ab,
         (letter_logprobs_ba[2] - letter_logprobs_ba[1])::double as logit_ba
-    from kept
+    from {pairs}
 ),
 derived as (
     select *, 1 / (1 + exp(-(logit_ab + logit_ba) / 2)) as preference_prob
@@ -122,33 +121,16 @@ select
     letter_logprobs_ab,
     letter_logprobs_ba,
     prompt_tokens,
-    cached_tokens
+    cached_tokens,
+    shard
 from derived;
 
 create or replace view mos as
-select
-    * exclude (rank, shard),
-    (mos - scale_min) / (scale_max - scale_min) as mos_unit
-from (
-    select *, row_number() over (partition by image_id, source order by shard) as rank
-    from {mos}
-)
-where rank = 1;
+select *, (mos - scale_min) / (scale_max - scale_min) as mos_unit
+from {mos};
 
 create or replace view predictions as
-select * exclude (rank, shard)
-from (
-    select *, row_number() over (
-        partition by image_id, run_id, student order by shard
-    ) as rank
-    from {predictions}
-)
-where rank = 1;
+select * from {predictions};
 
 create or replace view rejections as
-select * exclude (rank, shard)
-from (
-    select *, row_number() over (partition by path, stage, reason order by shard) as rank
-    from {rejections}
-)
-where rank = 1;
+select * from {rejections};

@@ -10,6 +10,8 @@ LeafError                    prints its message without a trace and exits 2
 │   ├── StoreMissing         there is no store at that place
 │   ├── StoreFormatError     the store was made by another format version
 │   ├── ShardDamaged         a shard's bytes are not what its name says
+│   ├── StoreNotWritable     the disk is full, or this user may not write
+│   ├── StoreUnreachable     the object storage does not answer
 │   ├── RowRefused           a row does not fit its table's schema
 │   └── QueryRefused         a query is wrong or would do more than read
 ├── TeacherError             the teacher cannot answer
@@ -78,6 +80,14 @@ class StoreFormatError(StoreError):
 
 class ShardDamaged(StoreError):
     """A shard's bytes are not what its name says."""
+
+
+class StoreNotWritable(StoreError):
+    """The store's disk is full, or this user may not write there."""
+
+
+class StoreUnreachable(StoreError):
+    """The object storage that holds the store does not answer."""
 
 
 class RowRefused(StoreError):

@@ -45,18 +45,19 @@ UPGRADES: dict[tuple[str, int], Upgrade] = {
 """The step that leaves each past (table, version)."""
 
 
-def upgraded(table: str, version: int, rows: str) -> str:
+def upgraded(table: str, version: int, rows: str, *, keep: tuple[str, ...] = ()) -> str:
     """A SELECT that gives rows of this version the columns of the present one, by name.
 
     Args:
         table: name of the table.
         version: schema version of the rows.
         rows: a SQL relation: a table function, a view, or a SELECT in brackets.
+        keep: further columns of the relation that the SELECT passes on.
     """
     while (table, version) in UPGRADES:
         rows = f"({UPGRADES[table, version].step(rows)})"
         version += 1
-    return f"select {', '.join(TABLES[table].names)} from {rows}"
+    return f"select {', '.join((*TABLES[table].names, *keep))} from {rows}"
 
 
 def schema_of(table: str, version: int) -> pa.Schema:

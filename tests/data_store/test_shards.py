@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_store.index import query
-from data_store.shards import check_shard, commit_rows, read_footer
-from schemas.errors import RowRefused, ShardDamaged
+from data_store.shards import check_bytes, commit_rows, read_footer
+from schemas.errors import RowRefused, ShardDamaged, StoreNotWritable
 from schemas.images import IMAGES
 from schemas.points import POINTS
 from schemas.rows import to_table
@@ -23,7 +23,8 @@ def test_a_shard_is_named_by_the_hash_of_its_bytes_and_says_where_it_comes_from(
     path = commit_point(store)
     assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.parent.name == f"teacher={TEACHER}"
-    notes = read_footer(path).metadata
+    (shard,) = store.shards()
+    notes = read_footer(store, shard).metadata
     assert notes[b"schema_version"] == b"1"
     assert notes[b"teacher_id"] == TEACHER.encode()
     assert notes[b"row_count"] == b"1"
@@ -36,12 +37,13 @@ def test_the_schema_read_back_is_the_schema_written(store):
 
 def test_a_flipped_byte_is_found(store):
     path = commit_point(store)
-    check_shard(path)
+    (shard,) = store.shards()
+    check_bytes(shard, path.read_bytes(), where=path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(ShardDamaged, match="its name says"):
-        check_shard(path)
+        check_bytes(shard, path.read_bytes(), where=path)
 
 
 def test_a_truncated_shard_is_named(store):
@@ -70,6 +72,6 @@ def test_a_full_disk_leaves_nothing_behind(store, monkeypatch):
 
     # The kernel's answer cannot be had on demand without a file system of our own.
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StoreNotWritable, match="No space left"):
         commit_point(store)
     assert [p for p in store.root.rglob("*") if p.is_file() and p.name != "store.json"] == []

@@ -1,0 +1,126 @@
+"""Where a store's files lie: a folder on this machine.
+
+`data_store/remote_folder.py` is the same on object storage. Names are relative to the store,
+with forward slashes.
+"""
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from data_store.files import write_atomically
+from schemas.errors import StoreNotWritable
+
+
+class Folder(Protocol):
+    """What the store asks of the place that holds its files."""
+
+    @property
+    def address(self) -> str:
+        """The place as the user names it."""
+
+    @property
+    def root(self) -> Path:
+        """Where its files can be opened on this machine once they were fetched."""
+
+    def files(self, below: str = "") -> list[str]:
+        """Names of all files below a folder, sorted; none if the folder is not there."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file as the place holds them now."""
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """Put a file there, whole or not at all."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file; nothing happens if it is gone already."""
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Make files of these names readable below `root`; they never change once written."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These files are gone from the place: copies of them on this machine may go too."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    """A folder on this machine, or on storage that is mounted here."""
+
+    root: Path
+
+    @property
+    def address(self) -> str:
+        """The folder's absolute path."""
+        return str(self.root)
+
+    def files(self, below: str = "") -> list[str]:
+        """As `Folder.files`; links to folders are not followed."""
+        top = self.root / below if below else self.root
+        found = []
+        for parent, _, names in os.walk(top):
+            here = Path(parent).relative_to(self.root).as_posix()
+            prefix = "" if here == "." else f"{here}/"
+            found += [prefix + name for name in names]
+        return sorted(found)
+
+    def has(self, name: str) -> bool:
+        """As `Folder.has`."""
+        return (self.root / name).is_file()
+
+    def size(self, name: str) -> int:
+        """As `Folder.size`."""
+        return (self.root / name).stat().st_size
+
+    def read(self, name: str) -> bytes:
+        """As `Folder.read`."""
+        return (self.root / name).read_bytes()
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        """As `Folder.write`.
+
+        Raises:
+            StoreNotWritable: the disk is full, or the folder may not be written.
+        """
+        path = self.root / name
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            raise not_writable(error, path) from error
+
+    def delete(self, name: str) -> None:
+        """As `Folder.delete`.
+
+        Raises:
+            StoreNotWritable: the folder may not be written.
+        """
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise not_writable(error, self.root / name) from error
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Nothing to do: the files are here."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Nothing to do: there are no copies."""
+
+
+def not_writable(error: OSError, path: Path) -> StoreNotWritable:
+    """What a refused write means for the user."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return StoreNotWritable(
+        f"the file cannot be written: {error.strerror}",
+        where=path,
+        fix="free some space and run the same command again; what was committed is safe"
+        if full
+        else "give this user the right to write there, or use another store",
+    )

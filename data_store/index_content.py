@@ -1,0 +1,221 @@
+"""What the index holds, the shard list, key hashes and views, and how it is kept up to date."""
+
+from collections.abc import Sequence
+from importlib import resources
+
+import duckdb
+import pyarrow as pa
+
+from data_store.faults import reach
+from data_store.layout import Shard, Store
+from data_store.shards import read_footer
+from data_store.unique_rows import ShardFile, all_rows, unique_rows
+from schemas.fields import key_columns
+from schemas.ids import sha256_text
+from schemas.tables import TABLES
+
+SHARD_COLUMNS = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("table_name", pa.string()),
+        ("path", pa.string()),
+        ("shard", pa.string()),
+        ("row_count", pa.int64()),
+        ("file_bytes", pa.int64()),
+        ("schema_version", pa.int32()),
+        ("generation", pa.int32()),
+        ("teacher_id", pa.string()),
+        ("producer", pa.string()),
+        ("writer", pa.string()),
+        ("host", pa.string()),
+        ("created", pa.string()),
+    ]
+)
+_TABLES_OF_THE_INDEX = """
+create table if not exists meta (signature varchar);
+create table if not exists shards (
+    number bigint, table_name varchar, path varchar, shard varchar, row_count bigint,
+    file_bytes bigint, schema_version integer, generation integer, teacher_id varchar,
+    producer varchar, writer varchar, host varchar, created varchar, overlapping boolean
+);
+create table if not exists repeated_contents (image_id varchar);
+""" + "".join(
+    f"create table if not exists keys_{table} (number bigint, key_hash ubigint);\n"
+    for table in (*TABLES, "contents")
+)
+
+
+def is_current(
+    connection: duckdb.DuckDBPyConnection, store: Store, shards: Sequence[Shard]
+) -> bool:
+    """Whether the attached index is of this place and release and lists exactly these shards."""
+    try:
+        if connection.sql("from meta").fetchall() != [(_signature(store),)]:
+            return False
+        listed = connection.sql("select path from shards").fetchall()
+    except duckdb.Error:
+        return False  # an index of an older layout
+    return len(listed) == len(shards) and {row[0] for row in listed} == {s.name for s in shards}
+
+
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, store: Store, shards: Sequence[Shard]
+) -> None:
+    """Make the attached index, empty or older, list exactly these shards.
+
+    Raises:
+        ShardDamaged: a shard cannot be read.
+        FileNotFoundError, duckdb.Error: a shard went away, or the index is of another release.
+    """
+    connection.execute("begin")
+    connection.execute(_TABLES_OF_THE_INDEX)
+    if connection.sql("from meta").fetchall() not in ([], [(_signature(store),)]):
+        raise duckdb.CatalogException("the index is of another place or release")
+    listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
+    _forget(connection, store, listed - {shard.name for shard in shards})
+    new = [shard for shard in shards if shard.name not in listed]
+    _list_shards(connection, store, new)
+    reach("index.listed")
+    for table in {shard.table for shard in new}:
+        _find_repeated_keys(connection, store, table)
+    if any(shard.table == "images" for shard in new):
+        _find_repeated_contents(connection, store)
+    connection.execute("drop table if exists new_shards")
+    connection.execute("delete from meta")
+    connection.execute("insert into meta values (?)", [_signature(store)])
+    for statement in _view_statements(connection, store):
+        connection.execute(statement)
+    connection.execute("commit")
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, store: Store, gone: set[str]) -> None:
+    if not gone:
+        return
+    store.folder.forget(gone)
+    connection.register("gone", pa.table({"path": sorted(gone)}))
+    for table in (*TABLES, "contents"):
+        connection.execute(
+            f"delete from keys_{table} where number in"
+            " (select number from shards where path in (select path from gone))"
+        )
+    connection.execute("delete from shards where path in (select path from gone)")
+    connection.unregister("gone")
+
+
+def _list_shards(connection: duckdb.DuckDBPyConnection, store: Store, new: Sequence[Shard]) -> None:
+    (last,) = connection.sql("select coalesce(max(number), -1) from shards").fetchall()[0]
+    rows = [_shard_row(store, shard, last + 1 + place) for place, shard in enumerate(new)]
+    connection.register("footers", pa.Table.from_pylist(rows, schema=SHARD_COLUMNS))
+    connection.execute(
+        "create or replace table new_shards as select *, false as overlapping from footers"
+    )
+    connection.execute("insert into shards from new_shards")
+    connection.unregister("footers")
+
+
+def _shard_row(store: Store, shard: Shard, number: int) -> dict[str, object]:
+    footer = read_footer(store, shard)
+    notes = {key.decode(): value.decode() for key, value in footer.metadata.items()}
+    return {
+        "number": number,
+        "table_name": shard.table,
+        "path": shard.name,
+        "shard": shard.sha256,
+        "row_count": footer.num_rows,
+        "file_bytes": (store.root / shard.name).stat().st_size,
+        "schema_version": int(notes["schema_version"]),
+        "generation": int(notes.get("generation", "0")),
+        **{
+            name: notes.get(name, "")
+            for name in ("teacher_id", "producer", "writer", "host", "created")
+        },
+    }
+
+
+def _find_repeated_keys(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -> None:
+    """Hash the keys of the new shards, and mark every shard that shares a hash."""
+    _hash_new(connection, store, table, f"keys_{table}", key_columns(TABLES[table]))
+    connection.execute(
+        f"""
+        update shards set overlapping = true where table_name = '{table}' and number in (
+            select number from keys_{table} where key_hash in ({_repeated(f"keys_{table}")})
+        )
+        """
+    )
+
+
+def _find_repeated_contents(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Keep the image_ids of which there is more than one row: copies under several paths."""
+    _hash_new(connection, store, "images", "keys_contents", ("image_id",))
+    repeated = _repeated("keys_contents")
+    shards = _files(
+        connection,
+        store,
+        "table_name = 'images' and number in"
+        f" (select number from keys_contents where key_hash in ({repeated}))",
+    )
+    connection.execute(
+        f"""
+        insert into repeated_contents
+        select image_id from ({all_rows("images", shards)})
+        where hash(image_id) in ({repeated})
+            and image_id not in (select image_id from repeated_contents)
+        group by image_id having count(*) > 1
+        """
+    )
+
+
+def _hash_new(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    table: str,
+    into: str,
+    columns: tuple[str, ...],
+) -> None:
+    files = _files(
+        connection,
+        store,
+        f"table_name = '{table}' and number in (select number from new_shards)",
+    )
+    connection.execute(
+        f"insert into {into} select number, hash({', '.join(columns)})"
+        f" from ({all_rows(table, files)}) join"
+        f" (select number, shard from new_shards where table_name = '{table}') using (shard)"
+    )
+
+
+def _repeated(keys: str) -> str:
+    """Hashes that stand more than once, of those that the new shards hold."""
+    return (
+        f"select key_hash from {keys} where key_hash in (select key_hash from {keys}"
+        " where number in (select number from new_shards))"
+        " group by key_hash having count(*) > 1"
+    )
+
+
+def _files(connection: duckdb.DuckDBPyConnection, store: Store, condition: str) -> list[ShardFile]:
+    rows = connection.sql(
+        f"select path, schema_version, overlapping from shards where {condition} order by path"
+    ).fetchall()
+    return [ShardFile(str(store.root / path), version, flag) for path, version, flag in rows]
+
+
+def _view_statements(connection: duckdb.DuckDBPyConnection, store: Store) -> list[str]:
+    text = _views_text()
+    for table in TABLES:
+        files = _files(connection, store, f"table_name = '{table}'")
+        text = text.replace("{" + table + "}", unique_rows(table, files))
+    return [part for part in text.split(";\n") if part.strip()]
+
+
+def _views_text() -> str:
+    return resources.files("data_store").joinpath("views.sql").read_text(encoding="utf-8")
+
+
+def _signature(store: Store) -> str:
+    # Views hold absolute paths and our formulas, key hashes are DuckDB's own: a moved store or a
+    # new release of either makes the index anew.
+    versions = {table: str(schema.metadata[b"schema_version"]) for table, schema in TABLES.items()}
+    return sha256_text(
+        f"{store.root}\n{_views_text()}\n{duckdb.__version__}\n{versions}\n{_TABLES_OF_THE_INDEX}"
+    )
