@@ -72,12 +72,15 @@ def bring_up_to_date(
     if connection.sql("from meta").fetchall() not in ([], [(_signature(store),)]):
         raise duckdb.CatalogException("the index is of another place or release")
     listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
-    _forget(connection, store, listed - {shard.name for shard in shards})
+    gone = listed - {shard.name for shard in shards}
+    _forget(connection, store, gone)
     new = [shard for shard in shards if shard.name not in listed]
     _list_shards(connection, store, new)
     reach("index.listed")
     for table in {shard.table for shard in new}:
         _find_repeated_keys(connection, store, table)
+    if gone:
+        _find_no_longer_overlapping(connection)
     if any(shard.table == "images" for shard in new):
         _find_repeated_contents(connection, store)
     connection.execute("drop table if exists new_shards")
@@ -142,6 +145,23 @@ def _find_repeated_keys(connection: duckdb.DuckDBPyConnection, store: Store, tab
         )
         """
     )
+
+
+def _find_no_longer_overlapping(connection: duckdb.DuckDBPyConnection) -> None:
+    """Unmark the shards whose keys no other shard holds now that some are gone."""
+    for table in TABLES:
+        overlapping = f"select number from shards where overlapping and table_name = '{table}'"
+        connection.execute(
+            f"""
+            update shards set overlapping = false
+            where number in ({overlapping}) and number not in (
+                select number from keys_{table} where key_hash in (
+                    select key_hash from keys_{table} where number in ({overlapping})
+                    group by key_hash having count(*) > 1
+                )
+            )
+            """
+        )
 
 
 def _find_repeated_contents(connection: duckdb.DuckDBPyConnection, store: Store) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data_store.layout import Shard, Store, shard_name
 from schemas.errors import ShardDamaged
-from schemas.fields import schema_version
+from schemas.fields import repeating_columns, schema_version
 from schemas.ids import sha256_bytes
 from schemas.rows import check_table
 from schemas.tables import TABLES
@@ -142,5 +142,6 @@ def _parquet_bytes(rows: pa.Table, schema: pa.Schema, provenance: dict[str, str]
         compression="zstd",
         row_group_size=ROW_GROUP_ROWS,
         write_page_checksum=True,
+        use_dictionary=repeating_columns(schema),
     )
     return sink.getvalue()

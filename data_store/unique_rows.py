@@ -1,7 +1,7 @@
 """SQL for the rows of a table: every shard read in its own version, one row per key.
 
 Where a key lies in several shards the same row is chosen for ever, whatever the clock says: a
-compacted row before one that was not, then by the hash in the shard's name. Choosing costs a
+compacted row before one that was not, then by the hash in the shard's name and the place in it. Choosing costs a
 sort, so it is done only among shards of which the index knows that they share a key.
 """
 
@@ -52,23 +52,28 @@ def unique_rows(table: str, shards: Sequence[ShardFile]) -> str:
         parts.append(
             f"select {columns} from ("
             f"select *, row_number() over (partition by {', '.join(key_columns(TABLES[table]))}"
-            f" order by {_CHOICE.get(table, '')}generation desc, shard) as rank"
-            f" from ({all_rows(table, overlapping)}) join"
+            f" order by {_CHOICE.get(table, '')}generation desc, shard, place) as rank"
+            f" from ({all_rows(table, overlapping, keep=('shard', 'place'))}) join"
             " (select shard, generation from shards) using (shard)"
             ") where rank = 1"
         )
     return f"({' union all '.join(parts)})"
 
 
-def all_rows(table: str, shards: Iterable[ShardFile]) -> str:
-    """A SELECT of every row of these shards in the present version, with the column `shard`."""
+def all_rows(
+    table: str, shards: Iterable[ShardFile], *, keep: tuple[str, ...] = ("shard",)
+) -> str:
+    """A SELECT of every row of these shards in the present version.
+
+    `keep` names what is added: `shard`, the hash in its name, and `place`, the row's number.
+    """
     by_version: dict[int, list[str]] = {}
     for shard in shards:
         by_version.setdefault(shard.schema_version, []).append(shard.path)
     if not by_version:
         return _no_rows(table)
     return " union all ".join(
-        upgraded(table, version, _read(paths), keep=("shard",))
+        upgraded(table, version, _read(paths), keep=keep)
         for version, paths in sorted(by_version.items())
     )
 
@@ -81,8 +86,10 @@ def quoted(text: str) -> str:
 def _read(paths: Sequence[str]) -> str:
     files = ", ".join(quoted(path) for path in paths)
     return (
-        "(select * exclude (filename), parse_filename(filename, true) as shard"
-        f" from read_parquet([{files}], filename = true, hive_partitioning = false))"
+        "(select * exclude (filename, file_row_number),"
+        " parse_filename(filename, true) as shard, file_row_number as place"
+        f" from read_parquet([{files}],"
+        " filename = true, file_row_number = true, hive_partitioning = false))"
     )
 
 

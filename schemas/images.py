@@ -16,10 +16,38 @@ IMAGES = table_schema(
             "name", pa.string(), doc="path below the folder that was added, with forward slashes"
         ),
         field("file_bytes", pa.int64(), doc="size of the file", unit="byte", within=(1, 1e15)),
-        field("width_px", pa.int32(), doc="width as shown", unit="px", within=(1, 1e9)),
-        field("height_px", pa.int32(), doc="height as shown", unit="px", within=(1, 1e9)),
-        field("format", pa.string(), doc="file format as decoded: JPEG, PNG, …"),
-        field("mode", pa.string(), doc="colour mode in the file: RGB, RGBA, CMYK, I;16, …"),
+        field(
+            "width_px",
+            pa.int32(),
+            repeats=True,
+            doc="width as shown",
+            unit="px",
+            within=(1, 1e9),
+            repeats=True,
+        ),
+        field(
+            "height_px",
+            pa.int32(),
+            repeats=True,
+            doc="height as shown",
+            unit="px",
+            within=(1, 1e9),
+            repeats=True,
+        ),
+        field(
+            "format",
+            pa.string(),
+            repeats=True,
+            doc="file format as decoded: JPEG, PNG, …",
+            repeats=True,
+        ),
+        field(
+            "mode",
+            pa.string(),
+            repeats=True,
+            doc="colour mode in the file: RGB, RGBA, CMYK, I;16, …",
+            repeats=True,
+        ),
         field(
             "group_id",
             pa.string(),
@@ -29,8 +57,10 @@ IMAGES = table_schema(
         field(
             "grouped_by",
             pa.string(),
+            repeats=True,
             doc="where the group comes from: given (by the user), look_alike (near-duplicate of "
             "an image that was there before), alone (its own group)",
+            repeats=True,
         ),
         field(
             "perceptual_hash",

@@ -11,10 +11,10 @@ MOS = table_schema(
     key=("image_id", "source"),
     fields=[
         field("image_id", pa.string(), doc="SHA-256 of the file's bytes, hex"),
-        field("source", pa.string(), doc="name of the data set or rating campaign"),
+        field("source", pa.string(), repeats=True, doc="name of the data set or rating campaign"),
         field("mos", pa.float64(), doc="mean of the ratings, on the scale it was given on"),
-        field("scale_min", pa.float64(), doc="the scale's worst value"),
-        field("scale_max", pa.float64(), doc="the scale's best value"),
+        field("scale_min", pa.float64(), repeats=True, doc="the scale's worst value"),
+        field("scale_max", pa.float64(), repeats=True, doc="the scale's best value"),
         field(
             "mos_std",
             pa.float64(),
@@ -25,6 +25,7 @@ MOS = table_schema(
         field(
             "rating_count",
             pa.int32(),
+            repeats=True,
             doc="how many people rated the image; null where unknown",
             within=(1, 1e9),
             nullable=True,

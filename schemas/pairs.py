@@ -18,8 +18,13 @@ PAIRS = table_schema(
     fields=[
         field("image_a", pa.string(), doc="image_id of the pair's smaller id"),
         field("image_b", pa.string(), doc="image_id of the pair's greater id"),
-        field("teacher_id", pa.string(), doc="SHA-256 of the teacher spec, hex"),
-        field("prompt_id", pa.string(), doc="SHA-256 of the prompt and its label tokens, hex"),
+        field("teacher_id", pa.string(), repeats=True, doc="SHA-256 of the teacher spec, hex"),
+        field(
+            "prompt_id",
+            pa.string(),
+            repeats=True,
+            doc="SHA-256 of the prompt and its label tokens, hex",
+        ),
         field(
             "letter_logprobs_ab",
             vector(len(LETTERS)),
@@ -37,6 +42,7 @@ PAIRS = table_schema(
         field(
             "prompt_tokens",
             pa.int32(),
+            repeats=True,
             doc="length of both questions together",
             unit="token",
             within=(1, 1e9),
@@ -44,6 +50,7 @@ PAIRS = table_schema(
         field(
             "cached_tokens",
             pa.int32(),
+            repeats=True,
             doc="tokens of both questions served by the prefix cache",
             unit="token",
             within=(0, 1e9),

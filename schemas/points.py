@@ -18,8 +18,13 @@ POINTS = table_schema(
     key=("image_id", "teacher_id", "prompt_id"),
     fields=[
         field("image_id", pa.string(), doc="SHA-256 of the file's bytes, hex"),
-        field("teacher_id", pa.string(), doc="SHA-256 of the teacher spec, hex"),
-        field("prompt_id", pa.string(), doc="SHA-256 of the prompt and its label tokens, hex"),
+        field("teacher_id", pa.string(), repeats=True, doc="SHA-256 of the teacher spec, hex"),
+        field(
+            "prompt_id",
+            pa.string(),
+            repeats=True,
+            doc="SHA-256 of the prompt and its label tokens, hex",
+        ),
         field(
             "level_logprobs",
             vector(len(LEVEL_WORDS)),
@@ -29,11 +34,17 @@ POINTS = table_schema(
             within=LOGPROB_RANGE,
         ),
         field(
-            "prompt_tokens", pa.int32(), doc="length of the question", unit="token", within=(1, 1e9)
+            "prompt_tokens",
+            pa.int32(),
+            repeats=True,
+            doc="length of the question",
+            unit="token",
+            within=(1, 1e9),
         ),
         field(
             "cached_tokens",
             pa.int32(),
+            repeats=True,
             doc="tokens of the question served by the prefix cache",
             unit="token",
             within=(0, 1e9),

@@ -11,15 +11,31 @@ REJECTIONS = table_schema(
     key=("path", "stage", "reason"),
     fields=[
         field("path", pa.string(), doc="the file, absolute"),
-        field("stage", pa.string(), doc="the step that refused it: add-images, points, pairs"),
-        field("reason", pa.string(), doc="one word: empty, truncated, not_an_image, too_large, …"),
-        field("detail", pa.string(), doc="the whole message"),
+        field(
+            "stage",
+            pa.string(),
+            repeats=True,
+            doc="the step that refused it: add-images, points, pairs",
+        ),
+        field(
+            "reason",
+            pa.string(),
+            repeats=True,
+            doc="one word: empty, truncated, not_an_image, too_large, …",
+        ),
+        field("detail", pa.string(), repeats=True, doc="the whole message"),
         field(
             "image_id",
             pa.string(),
             doc="SHA-256 of the bytes where they could be read",
             nullable=True,
         ),
-        field("teacher_id", pa.string(), doc="the teacher that was asking", nullable=True),
+        field(
+            "teacher_id",
+            pa.string(),
+            repeats=True,
+            doc="the teacher that was asking",
+            nullable=True,
+        ),
     ],
 )

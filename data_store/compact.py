@@ -1,0 +1,181 @@
+"""Merge many small shards into few, without losing, repeating or hiding a row.
+
+Shards are merged only with others of the same table, teacher and producer, so that every row
+keeps its provenance. A merged shard is committed, read back and compared with its name before
+the shards it replaces are deleted; until they are gone the views choose between equal rows. If
+the process dies anywhere, running it again finishes the work; readers that were using a deleted
+shard ask again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from data_store.console import progress
+from data_store.faults import reach
+from data_store.index import query, read, refresh
+from data_store.layout import Shard, Store
+from data_store.shards import check_bytes, commit_rows
+from data_store.unique_rows import ShardFile, all_rows, unique_rows
+from schemas.tables import TABLES
+
+ROWS_PER_SHARD = 1_000_000
+"""About 60 MB of points: a merge holds one such shard in memory."""
+
+SMALL_BELOW = 0.5
+"""A shard with less than this share of the wanted rows is worth merging."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompactSummary:
+    """What compaction did."""
+
+    shards_before: int
+    shards_after: int
+    rows_dropped: int
+    """Rows that another shard held too; no view ever showed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A shard as the index lists it."""
+
+    shard: Shard
+    teacher_id: str
+    producer: str
+    row_count: int
+    schema_version: int
+    generation: int
+    overlapping: bool
+
+    def file(self, store: Store) -> ShardFile:
+        return ShardFile(str(store.root / self.shard.name), self.schema_version, self.overlapping)
+
+
+def compact(store: Store, *, rows_per_shard: int = ROWS_PER_SHARD) -> CompactSummary:
+    """Merge small shards, and shards that share keys, until a second run would change nothing.
+
+    Args:
+        store: which store.
+        rows_per_shard: how many rows a merged shard should have at most.
+
+    Raises:
+        ShardDamaged: a shard cannot be read; `store verify` says more.
+        StoreNotWritable: the disk is full. Nothing is deleted then.
+    """
+    before = len(store.shards())
+    dropped = 0
+    merges = list(_merges(_list(store), rows_per_shard))
+    reach("compact.begun")
+    with progress(sum(len(merge) for merge in merges), label="compact", unit="shards") as bar:
+        for merge in merges:
+            dropped += _merge(store, merge) or 0
+            bar.advance(len(merge))
+    refresh(store)
+    reach("compact.done")
+    return CompactSummary(before, len(store.shards()), dropped)
+
+
+def _list(store: Store) -> list[_Listed]:
+    rows = query(
+        store,
+        "select table_name, path, teacher_id, producer, row_count, schema_version, generation,"
+        " overlapping from shards order by table_name, teacher_id, producer, number",
+    ).to_pylist()
+    return [_Listed(Shard(row.pop("table_name"), row.pop("path")), **row) for row in rows]
+
+
+def _merges(listed: Sequence[_Listed], rows_per_shard: int) -> Iterator[list[_Listed]]:
+    """Sets of shards to be merged into one each.
+
+    A shard that shares keys is merged even alone: its copies of rows that stand elsewhere go.
+    """
+    for _, group in groupby(listed, lambda one: (one.shard.table, one.teacher_id, one.producer)):
+        merge: list[_Listed] = []
+        rows = 0
+        for one in group:
+            if one.row_count >= SMALL_BELOW * rows_per_shard and not one.overlapping:
+                continue
+            if merge and rows + one.row_count > rows_per_shard:
+                yield from _worthwhile(merge)
+                merge, rows = [], 0
+            merge.append(one)
+            rows += one.row_count
+        yield from _worthwhile(merge)
+
+
+def _worthwhile(merge: list[_Listed]) -> list[list[_Listed]]:
+    return [merge] if len(merge) > 1 or any(one.overlapping for one in merge) else []
+
+
+def _merge(store: Store, merge: Sequence[_Listed]) -> int | None:
+    """Replace some shards by one.
+
+    Returns:
+        How many of their rows stand in other shards; None if another process was faster.
+    """
+    first = merge[0]
+    try:
+        rows = read(store, lambda connection: _rows_that_stand(connection, store, merge))
+    except (duckdb.IOException, FileNotFoundError):
+        if {one.shard for one in merge} <= set(store.shards()):
+            raise
+        return None
+    if rows.num_rows:
+        path = commit_rows(
+            store,
+            first.shard.table,
+            rows,
+            producer=first.producer,
+            teacher_id=first.teacher_id,
+            generation=max(one.generation for one in merge) + 1,
+        )
+        merged = Shard(first.shard.table, path.relative_to(store.root).as_posix())
+        check_bytes(merged, store.folder.read(merged.name), where=path)
+    reach("compact.merged")
+    for place, one in enumerate(merge):
+        if place == len(merge) // 2:
+            reach("compact.half_deleted")
+        store.folder.delete(one.shard.name)
+    return sum(one.row_count for one in merge) - rows.num_rows
+
+
+def _rows_that_stand(
+    connection: duckdb.DuckDBPyConnection, store: Store, merge: Sequence[_Listed]
+) -> pa.Table:
+    """The rows of these shards that the views show, in the present schema."""
+    schema = TABLES[merge[0].shard.table]
+    columns = ", ".join(schema.names)
+    apart = [one.file(store) for one in merge if not one.overlapping]
+    found = connection.sql(
+        f"select {columns} from ({all_rows(merge[0].shard.table, apart)})"
+    ).to_arrow_table()
+    parts = [found.cast(schema)]
+    if len(apart) < len(merge):
+        parts.append(_chosen(connection, store, merge, columns).cast(schema))
+    return pa.concat_tables(parts)
+
+
+def _chosen(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    merge: Sequence[_Listed],
+    columns: str,
+) -> pa.Table:
+    table = merge[0].shard.table
+    overlapping = [
+        ShardFile(str(store.root / path), version, overlapping=True)
+        for path, version in connection.execute(
+            "select path, schema_version from shards where overlapping and table_name = ?", [table]
+        ).fetchall()
+    ]
+    names: dict[str, Any] = {"shards": [one.shard.sha256 for one in merge]}
+    return connection.sql(
+        f"select {columns} from {unique_rows(table, overlapping)}"
+        " where list_contains($shards, shard)",
+        params=names,
+    ).to_arrow_table()
