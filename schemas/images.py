@@ -19,7 +19,6 @@ IMAGES = table_schema(
         field(
             "width_px",
             pa.int32(),
-            repeats=True,
             doc="width as shown",
             unit="px",
             within=(1, 1e9),
@@ -28,7 +27,6 @@ IMAGES = table_schema(
         field(
             "height_px",
             pa.int32(),
-            repeats=True,
             doc="height as shown",
             unit="px",
             within=(1, 1e9),
@@ -37,14 +35,12 @@ IMAGES = table_schema(
         field(
             "format",
             pa.string(),
-            repeats=True,
             doc="file format as decoded: JPEG, PNG, …",
             repeats=True,
         ),
         field(
             "mode",
             pa.string(),
-            repeats=True,
             doc="colour mode in the file: RGB, RGBA, CMYK, I;16, …",
             repeats=True,
         ),
@@ -57,7 +53,6 @@ IMAGES = table_schema(
         field(
             "grouped_by",
             pa.string(),
-            repeats=True,
             doc="where the group comes from: given (by the user), look_alike (near-duplicate of "
             "an image that was there before), alone (its own group)",
             repeats=True,
