@@ -10,17 +10,17 @@ shard ask again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from data_store.console import progress
 from data_store.faults import reach
-from data_store.index import query, read, refresh
+from data_store.index import reader, refresh
 from data_store.layout import Shard, Store
 from data_store.shards import check_bytes, commit_rows
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
+from schemas.fields import key_columns
 from schemas.tables import TABLES
 
 ROWS_PER_SHARD = 1_000_000
@@ -65,28 +65,57 @@ def compact(store: Store, *, rows_per_shard: int = ROWS_PER_SHARD) -> CompactSum
 
     Raises:
         ShardDamaged: a shard cannot be read; `store verify` says more.
-        StoreNotWritable: the disk is full. Nothing is deleted then.
+        StoreNotWritable: the disk is full. Nothing that was not merged is deleted then.
     """
     before = len(store.shards())
-    dropped = 0
-    merges = list(_merges(_list(store), rows_per_shard))
-    reach("compact.begun")
-    with progress(sum(len(merge) for merge in merges), label="compact", unit="shards") as bar:
-        for merge in merges:
-            dropped += _merge(store, merge) or 0
-            bar.advance(len(merge))
+    with reader(store) as connection:
+        merges = list(_merges(_list(connection), rows_per_shard))
+        reach("compact.begun")
+        dropped = _merge_all(connection, store, merges)
     refresh(store)
     reach("compact.done")
     return CompactSummary(before, len(store.shards()), dropped)
 
 
-def _list(store: Store) -> list[_Listed]:
-    rows = query(
-        store,
+def _merge_all(
+    connection: duckdb.DuckDBPyConnection, store: Store, merges: Sequence[Sequence[_Listed]]
+) -> int:
+    """Merge from one and the same view of the store; returns how many rows were dropped."""
+    dropped = 0
+    to_delete: list[_Listed] = []
+    with progress(sum(len(merge) for merge in merges), label="compact", unit="shards") as bar:
+        for merge in merges:
+            try:
+                dropped += _merge(connection, store, merge)
+            except (duckdb.IOException, FileNotFoundError):
+                if {one.shard for one in merge} <= set(store.shards()):
+                    raise
+                bar.note("another process is compacting too")
+                continue
+            reach("compact.merged")
+            # Shards that share keys are compared with each other until the last is merged.
+            if any(one.overlapping for one in merge):
+                to_delete += merge
+            else:
+                _delete(store, merge)
+            bar.advance(len(merge))
+    _delete(store, to_delete)
+    return dropped
+
+
+def _delete(store: Store, replaced: Sequence[_Listed]) -> None:
+    for place, one in enumerate(replaced):
+        if place == len(replaced) // 2:
+            reach("compact.half_deleted")
+        store.folder.delete(one.shard.name)
+
+
+def _list(connection: duckdb.DuckDBPyConnection) -> list[_Listed]:
+    rows = connection.execute(
         "select table_name, path, teacher_id, producer, row_count, schema_version, generation,"
-        " overlapping from shards order by table_name, teacher_id, producer, number",
-    ).to_pylist()
-    return [_Listed(Shard(row.pop("table_name"), row.pop("path")), **row) for row in rows]
+        " overlapping from shards order by table_name, teacher_id, producer, number"
+    ).fetchall()
+    return [_Listed(Shard(table, path), *others) for table, path, *others in rows]
 
 
 def _merges(listed: Sequence[_Listed], rows_per_shard: int) -> Iterator[list[_Listed]]:
@@ -112,19 +141,10 @@ def _worthwhile(merge: list[_Listed]) -> list[list[_Listed]]:
     return [merge] if len(merge) > 1 or any(one.overlapping for one in merge) else []
 
 
-def _merge(store: Store, merge: Sequence[_Listed]) -> int | None:
-    """Replace some shards by one.
-
-    Returns:
-        How many of their rows stand in other shards; None if another process was faster.
-    """
+def _merge(connection: duckdb.DuckDBPyConnection, store: Store, merge: Sequence[_Listed]) -> int:
+    """Commit one shard that holds the rows of some; returns how many stand elsewhere."""
     first = merge[0]
-    try:
-        rows = read(store, lambda connection: _rows_that_stand(connection, store, merge))
-    except (duckdb.IOException, FileNotFoundError):
-        if {one.shard for one in merge} <= set(store.shards()):
-            raise
-        return None
+    rows = _rows_that_stand(connection, store, merge)
     if rows.num_rows:
         path = commit_rows(
             store,
@@ -136,11 +156,6 @@ def _merge(store: Store, merge: Sequence[_Listed]) -> int | None:
         )
         merged = Shard(first.shard.table, path.relative_to(store.root).as_posix())
         check_bytes(merged, store.folder.read(merged.name), where=path)
-    reach("compact.merged")
-    for place, one in enumerate(merge):
-        if place == len(merge) // 2:
-            reach("compact.half_deleted")
-        store.folder.delete(one.shard.name)
     return sum(one.row_count for one in merge) - rows.num_rows
 
 
@@ -148,34 +163,51 @@ def _rows_that_stand(
     connection: duckdb.DuckDBPyConnection, store: Store, merge: Sequence[_Listed]
 ) -> pa.Table:
     """The rows of these shards that the views show, in the present schema."""
-    schema = TABLES[merge[0].shard.table]
+    table = merge[0].shard.table
+    schema = TABLES[table]
     columns = ", ".join(schema.names)
     apart = [one.file(store) for one in merge if not one.overlapping]
-    found = connection.sql(
-        f"select {columns} from ({all_rows(merge[0].shard.table, apart)})"
-    ).to_arrow_table()
-    parts = [found.cast(schema)]
+    found = [connection.sql(f"select {columns} from ({all_rows(table, apart)})").to_arrow_table()]
     if len(apart) < len(merge):
-        parts.append(_chosen(connection, store, merge, columns).cast(schema))
-    return pa.concat_tables(parts)
+        overlapping = [
+            ShardFile(str(store.root / path), version, overlapping=True)
+            for path, version in connection.execute(
+                "select path, schema_version from shards where overlapping and table_name = ?",
+                [table],
+            ).fetchall()
+        ]
+        wanted = [one.shard.sha256 for one in merge if one.overlapping]
+        chosen = connection.sql(
+            f"select {columns} from {unique_rows(table, overlapping)}"
+            " where list_contains($wanted, shard)",
+            params={"wanted": wanted},
+        ).to_arrow_table()
+        _check_that_dropped_rows_stand_elsewhere(connection, table, overlapping, wanted, chosen)
+        found.append(chosen)
+    return pa.concat_tables([part.cast(schema) for part in found])
 
 
-def _chosen(
+def _check_that_dropped_rows_stand_elsewhere(
     connection: duckdb.DuckDBPyConnection,
-    store: Store,
-    merge: Sequence[_Listed],
-    columns: str,
-) -> pa.Table:
-    table = merge[0].shard.table
-    overlapping = [
-        ShardFile(str(store.root / path), version, overlapping=True)
-        for path, version in connection.execute(
-            "select path, schema_version from shards where overlapping and table_name = ?", [table]
-        ).fetchall()
-    ]
-    names: dict[str, Any] = {"shards": [one.shard.sha256 for one in merge]}
-    return connection.sql(
-        f"select {columns} from {unique_rows(table, overlapping)}"
-        " where list_contains($shards, shard)",
-        params=names,
-    ).to_arrow_table()
+    table: str,
+    overlapping: Sequence[ShardFile],
+    wanted: Sequence[str],
+    chosen: pa.Table,
+) -> None:
+    """Prove, before anything is deleted, that every key goes on having a row."""
+    keys = ", ".join(key_columns(TABLES[table]))
+    connection.register("chosen", chosen)
+    (lost,) = connection.execute(
+        f"""
+        with everything as ({all_rows(table, overlapping)})
+        select count(*) from (
+            select {keys} from everything where list_contains($wanted, shard)
+            except select {keys} from chosen
+            except select {keys} from everything where not list_contains($wanted, shard)
+        )
+        """,
+        {"wanted": list(wanted)},
+    ).fetchall()[0]
+    connection.unregister("chosen")
+    if lost:
+        raise AssertionError(f"merging {len(wanted)} shards of {table} would lose {lost} rows")

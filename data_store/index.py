@@ -185,9 +185,10 @@ def _bring_file_up_to_date(store: Store, shards: Sequence[Shard], target: Path) 
 
 def _connect() -> Connection:
     spill = Path(tempfile.gettempdir()) / f"leaf-iqa-spill-{os.getpid()}"
-    return duckdb.connect(
-        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
-    )
+    settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
+    connection = duckdb.connect(":memory:", config=settings)
+    connection.execute("set enable_progress_bar = false")  # stdout belongs to the results
+    return connection
 
 
 def _attach(connection: Connection, path: Path) -> bool:

@@ -16,7 +16,7 @@ from schemas.tables import TABLES
 
 SHARD_COLUMNS = pa.schema(
     [
-        ("number", pa.int64()),
+        ("number", pa.int32()),
         ("table_name", pa.string()),
         ("path", pa.string()),
         ("shard", pa.string()),
@@ -34,14 +34,15 @@ SHARD_COLUMNS = pa.schema(
 _TABLES_OF_THE_INDEX = """
 create table if not exists meta (signature varchar);
 create table if not exists shards (
-    number bigint, table_name varchar, path varchar, shard varchar, row_count bigint,
+    number integer, table_name varchar, path varchar, shard varchar, row_count bigint,
     file_bytes bigint, schema_version integer, generation integer, teacher_id varchar,
     producer varchar, writer varchar, host varchar, created varchar, overlapping boolean
 );
 create table if not exists repeated_contents (image_id varchar);
 """ + "".join(
-    f"create table if not exists keys_{table} (number bigint, key_hash ubigint);\n"
-    for table in (*TABLES, "contents")
+    f"create table if not exists keys_{table} (number integer, key_hash ubigint"
+    f"{', content_hash ubigint' if table == 'images' else ''});\n"
+    for table in TABLES
 )
 
 
@@ -96,7 +97,7 @@ def _forget(connection: duckdb.DuckDBPyConnection, store: Store, gone: set[str])
         return
     store.folder.forget(gone)
     connection.register("gone", pa.table({"path": sorted(gone)}))
-    for table in (*TABLES, "contents"):
+    for table in TABLES:
         connection.execute(
             f"delete from keys_{table} where number in"
             " (select number from shards where path in (select path from gone))"
@@ -137,11 +138,12 @@ def _shard_row(store: Store, shard: Shard, number: int) -> dict[str, object]:
 
 def _find_repeated_keys(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -> None:
     """Hash the keys of the new shards, and mark every shard that shares a hash."""
-    _hash_new(connection, store, table, f"keys_{table}", key_columns(TABLES[table]))
+    _hash_new(connection, store, table)
+    _collect_repeated(connection, table, "key_hash")
     connection.execute(
         f"""
         update shards set overlapping = true where table_name = '{table}' and number in (
-            select number from keys_{table} where key_hash in ({_repeated(f"keys_{table}")})
+            select number from keys_{table} where key_hash in (from repeated)
         )
         """
     )
@@ -166,50 +168,50 @@ def _find_no_longer_overlapping(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _find_repeated_contents(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     """Keep the image_ids of which there is more than one row: copies under several paths."""
-    _hash_new(connection, store, "images", "keys_contents", ("image_id",))
-    repeated = _repeated("keys_contents")
+    _collect_repeated(connection, "images", "content_hash")
     shards = _files(
         connection,
         store,
         "table_name = 'images' and number in"
-        f" (select number from keys_contents where key_hash in ({repeated}))",
+        " (select number from keys_images where content_hash in (from repeated))",
     )
     connection.execute(
         f"""
         insert into repeated_contents
         select image_id from ({all_rows("images", shards)})
-        where hash(image_id) in ({repeated})
+        where hash(image_id) in (from repeated)
             and image_id not in (select image_id from repeated_contents)
         group by image_id having count(*) > 1
         """
     )
 
 
-def _hash_new(
-    connection: duckdb.DuckDBPyConnection,
-    store: Store,
-    table: str,
-    into: str,
-    columns: tuple[str, ...],
-) -> None:
-    files = _files(
-        connection,
-        store,
-        f"table_name = '{table}' and number in (select number from new_shards)",
+def _hash_new(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -> None:
+    is_new = f"table_name = '{table}' and number in (select number from new_shards)"
+    key = ", ".join(key_columns(TABLES[table]))
+    content = ", hash(image_id)" if table == "images" else ""
+    connection.execute(
+        f"insert into keys_{table} select number, hash({key}){content}"
+        f" from ({all_rows(table, _files(connection, store, is_new))})"
+        f" join (select number, shard from new_shards where table_name = '{table}') using (shard)"
+    )
+
+
+def _collect_repeated(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
+    """Put the hashes that stand more than once, and in a new shard, into table `repeated`."""
+    (all_new,) = connection.sql(
+        f"select count(*) = 0 from shards where table_name = '{table}'"
+        " and number not in (select number from new_shards)"
+    ).fetchall()[0]
+    in_new = (
+        ""
+        if all_new  # the rows need not be looked up among themselves
+        else f"where {column} in (select {column} from keys_{table}"
+        " where number in (select number from new_shards))"
     )
     connection.execute(
-        f"insert into {into} select number, hash({', '.join(columns)})"
-        f" from ({all_rows(table, files)}) join"
-        f" (select number, shard from new_shards where table_name = '{table}') using (shard)"
-    )
-
-
-def _repeated(keys: str) -> str:
-    """Hashes that stand more than once, of those that the new shards hold."""
-    return (
-        f"select key_hash from {keys} where key_hash in (select key_hash from {keys}"
-        " where number in (select number from new_shards))"
-        " group by key_hash having count(*) > 1"
+        f"create or replace temp table repeated as select {column} from keys_{table} {in_new}"
+        f" group by {column} having count(*) > 1"
     )
 
 
