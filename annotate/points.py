@@ -86,15 +86,15 @@ def _check_prompt(prompt: Prompt) -> None:
 def _missing(
     store: Store, teacher_id: str, prompt_id: str, folder: str | None
 ) -> tuple[pa.Table, int]:
-    all_images = queries.images_to_compare(store, folder=folder).num_rows
-    if not all_images:
+    todo = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
+    already = queries.count_answered(store, teacher_id, prompt_id, folder=folder)
+    if not todo.num_rows and not already:
         raise InputError(
             "the store has no image" + (f" below {folder}" if folder else ""),
-            where=store.root,
+            where=store.address,
             fix="add some with `store add-images FOLDER`, or give --images FOLDER",
         )
-    todo = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
-    return todo, all_images - todo.num_rows
+    return todo, already
 
 
 def _batches(todo: pa.Table, size: int) -> Iterator[list[Needing[StoredImage]]]:

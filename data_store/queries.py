@@ -106,6 +106,26 @@ def images_without_point(
     )
 
 
+def count_answered(store: Store, teacher_id: str, prompt_id: str, *, folder: str | None) -> int:
+    """How many images this teacher has answered this prompt about; arguments as above."""
+    # Only a folder needs the paths, and these are most of what a large store would have to read.
+    below = (
+        ""
+        if folder is None
+        else f"and image_id in (select image_id from image_files where {_BELOW_FOLDER})"
+    )
+    counted = query(
+        store,
+        f"""
+        select count(*) as n from points
+        where teacher_id = $teacher_id and prompt_id = $prompt_id {below}
+        """,
+        {"teacher_id": teacher_id, "prompt_id": prompt_id}
+        | ({"folder": folder} if folder is not None else {}),
+    )
+    return int(counted.column("n")[0].as_py())
+
+
 def images_to_compare(store: Store, *, folder: str | None) -> pa.Table:
     """Images that pairs can be made of: image_id, path, group_id, in a fixed order."""
     return query(
