@@ -10,38 +10,49 @@ from data_store.faults import reach
 from data_store.layout import Shard, Store
 from data_store.shards import read_footer
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
-from schemas.fields import key_columns
+from schemas.fields import field, key_columns
 from schemas.ids import sha256_text
 from schemas.tables import TABLES
 
-SHARD_COLUMNS = pa.schema(
+SHARDS = pa.schema(
     [
-        ("number", pa.int32()),
-        ("table_name", pa.string()),
-        ("path", pa.string()),
-        ("shard", pa.string()),
-        ("row_count", pa.int64()),
-        ("file_bytes", pa.int64()),
-        ("schema_version", pa.int32()),
-        ("generation", pa.int32()),
-        ("teacher_id", pa.string()),
-        ("producer", pa.string()),
-        ("writer", pa.string()),
-        ("host", pa.string()),
-        ("created", pa.string()),
+        field("number", pa.int32(), doc="the shard's number in this index"),
+        field("table_name", pa.string(), doc="table whose rows it holds"),
+        field("path", pa.string(), doc="where it lies below the store"),
+        field(
+            "shard", pa.string(), doc="SHA-256 of its bytes, hex; the views name it for each row"
+        ),
+        field("row_count", pa.int64(), doc="rows as written", unit="row"),
+        field("file_bytes", pa.int64(), doc="size of the file", unit="byte"),
+        field(
+            "schema_version", pa.int32(), doc="version of the table's schema when it was written"
+        ),
+        field("generation", pa.int32(), doc="how often its rows went through compaction"),
+        field("teacher_id", pa.string(), doc="whose answers; empty where no teacher is involved"),
+        field("producer", pa.string(), doc="command, or engine with its version and hardware"),
+        field("writer", pa.string(), doc="release of leaf-iqa that wrote it"),
+        field("host", pa.string(), doc="machine that wrote it"),
+        field("created", pa.string(), doc="when it was written, by that machine's clock, ISO 8601"),
+        field("overlapping", pa.bool_(), doc="whether another shard may hold one of its keys"),
     ]
 )
-_TABLES_OF_THE_INDEX = """
-create table if not exists meta (signature varchar);
-create table if not exists shards (
-    number integer, table_name varchar, path varchar, shard varchar, row_count bigint,
-    file_bytes bigint, schema_version integer, generation integer, teacher_id varchar,
-    producer varchar, writer varchar, host varchar, created varchar, overlapping boolean
-);
-create table if not exists repeated_contents (image_id varchar);
-""" + "".join(
+"""The table `shards` of the index: one row = one committed shard."""
+
+_SQL_TYPES = {
+    pa.string(): "varchar",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.bool_(): "boolean",
+}
+_TABLES_OF_THE_INDEX = (
+    "create table if not exists meta (signature varchar);"
+    "create table if not exists repeated_contents (image_id varchar);"
+    "create table if not exists shards ("
+    + ", ".join(f"{column.name} {_SQL_TYPES[column.type]}" for column in SHARDS)
+    + ");"
+) + "".join(
     f"create table if not exists keys_{table} (number integer, key_hash ubigint"
-    f"{', content_hash ubigint' if table == 'images' else ''});\n"
+    f"{', content_hash ubigint' if table == 'images' else ''});"
     for table in TABLES
 )
 
@@ -109,10 +120,8 @@ def _forget(connection: duckdb.DuckDBPyConnection, store: Store, gone: set[str])
 def _list_shards(connection: duckdb.DuckDBPyConnection, store: Store, new: Sequence[Shard]) -> None:
     (last,) = connection.sql("select coalesce(max(number), -1) from shards").fetchall()[0]
     rows = [_shard_row(store, shard, last + 1 + place) for place, shard in enumerate(new)]
-    connection.register("footers", pa.Table.from_pylist(rows, schema=SHARD_COLUMNS))
-    connection.execute(
-        "create or replace table new_shards as select *, false as overlapping from footers"
-    )
+    connection.register("footers", pa.Table.from_pylist(rows, schema=SHARDS))
+    connection.execute("create or replace table new_shards as from footers")
     connection.execute("insert into shards from new_shards")
     connection.unregister("footers")
 
@@ -129,6 +138,7 @@ def _shard_row(store: Store, shard: Shard, number: int) -> dict[str, object]:
         "file_bytes": (store.root / shard.name).stat().st_size,
         "schema_version": int(notes["schema_version"]),
         "generation": int(notes.get("generation", "0")),
+        "overlapping": False,
         **{
             name: notes.get(name, "")
             for name in ("teacher_id", "producer", "writer", "host", "created")

@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from data_store import pictures
-from data_store.image_import import SUFFIXES
+from data_store.image_names import SUFFIXES
 from data_store.index import query
-from data_store.layout import create_store
+from data_store.index_content import SHARDS
+from data_store.layout import Store, create_store
 from schemas.fields import key_columns, schema_version
 from schemas.tables import TABLES
+from schemas.upgrades import UPGRADES
 from train.settings import RunSettings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -40,6 +43,7 @@ VIEW_DOCS = {
     "logit_ba": "logit for image_a, shown second",
     "mos_unit": "MOS brought to [0, 1] by its scale",
     "file_count": "files with these bytes",
+    "shard": "hash of the shard that the row lies in; see table `shards`",
 }
 
 
@@ -57,43 +61,69 @@ def data_format() -> str:
         "STORE/points/teacher=<teacher_id>/<sha256>.parquet   likewise pairs/\n"
         "STORE/images/<sha256>.parquet                        likewise mos/, predictions/,"
         " rejections/\n"
-        "STORE/index.duckdb                                   rebuildable, never the truth\n```",
+        "STORE/index.duckdb                                   rebuildable, never the truth\n"
+        "STORE/quarantine/…                                   what `store verify --repair` moved"
+        " away\n```",
         "The Parquet footer of each shard says: `table`, `schema_version`, `key`, `teacher_id`,"
         " `producer` (command, or engine with version and hardware), `writer`, `host`,"
-        " `process`, `row_count`, `created`.",
+        " `process`, `row_count`, `generation` (how often its rows were compacted), `created`.",
     ]
     parts += ["## Which images are read, and how", _pictures_text()]
     with tempfile.TemporaryDirectory() as folder:
         store = create_store(Path(folder) / "store")
         for name, schema in TABLES.items():
-            stored = set(schema.names)
             parts += [
                 f"## {name}",
                 f"One row = {schema.metadata[b'meaning'].decode()}. Schema version"
                 f" {schema_version(schema)}. Key: {', '.join(key_columns(schema))}.",
-                _table(
-                    ("column", "type", "unit", "range", "meaning"),
-                    (_stored_row(field) for field in schema),
-                ),
+                _columns_table(schema),
+                *_view_parts(store, name, schema),
             ]
-            view = query(store, f"describe {name}").to_pylist()
-            derived = [row for row in view if row["column_name"] not in stored]
-            if derived:
-                parts += [
-                    f"The view `{name}` adds:",
-                    _table(
-                        ("column", "type", "meaning"),
-                        (
-                            (f"`{r['column_name']}`", r["column_type"], VIEW_DOCS[r["column_name"]])
-                            for r in derived
-                        ),
-                    ),
-                ]
-    parts.append(
-        "The view `images` has one row per content; `image_files` has one per file. The table"
-        " `shards` lists every shard with its rows, bytes, teacher, producer and date."
-    )
+    parts += [
+        "## image_files",
+        "The view `images` has one row per content. The view `image_files` has one row per file:"
+        " the columns of table `images`, and `shard`.",
+        "## shards",
+        "The index keeps this table of the committed shards. `shard` joins it to the views.",
+        _columns_table(SHARDS),
+        "## Functions for queries",
+        "`split_position(key, seed)` is where a key falls in [0, 1), and"
+        " `is_test(group_id, seed, test_fraction)` whether its group is held out: the same as in"
+        " `data_store/splits.py`, for any seed.",
+        "## Older versions",
+        "A shard is never rewritten because a schema changed. Rows of older versions are brought"
+        " to the present columns when they are read:",
+        _table(
+            ("table", "from version", "what changed"),
+            (
+                (f"`{table}`", version, inspect.getdoc(upgrade.step))
+                for (table, version), upgrade in UPGRADES.items()
+            ),
+        ),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _columns_table(schema: pa.Schema) -> str:
+    return _table(
+        ("column", "type", "unit", "range", "meaning"), (_stored_row(field) for field in schema)
+    )
+
+
+def _view_parts(store: Store, name: str, schema: pa.Schema) -> list[str]:
+    """What the view of a table has beyond the table's columns, and what it leaves out."""
+    columns = {
+        row["column_name"]: row["column_type"]
+        for row in query(store, f"describe {name}").to_pylist()
+    }
+    added = [
+        (f"`{column}`", kind, VIEW_DOCS[column])
+        for column, kind in columns.items()
+        if column not in schema.names
+    ]
+    left_out = [f"`{column}`" for column in schema.names if column not in columns]
+    parts = [f"The view `{name}` adds:", _table(("column", "type", "meaning"), added)]
+    return parts + ([f"It leaves out {', '.join(left_out)}."] if left_out else [])
 
 
 def _pictures_text() -> str:
