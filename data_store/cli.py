@@ -2,7 +2,7 @@
 
 import typer
 
-from data_store.commands import ask, fill, keep
+from data_store.commands import ask, fill, keep, split
 
 app = typer.Typer(
     help="Keep images, teacher answers and human scores, and ask about them in SQL.",
@@ -15,7 +15,10 @@ app.command("add-images")(fill.add_images)
 app.command("add-mos")(fill.add_mos)
 app.command()(ask.status)
 app.command()(ask.sql)
+app.command()(split.split)
 app.command()(keep.index)
+app.command()(keep.verify)
+app.command()(keep.compact)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from types import FrameType
 from typing import Any, Protocol
 
@@ -25,13 +26,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from schemas.errors import LeafError
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 PLAIN_LINE_EVERY_S = 30.0
-PIPE_COLUMNS = 400
+PIPE_COLUMNS = 100_000
 
 
 class Progress(Protocol):
@@ -63,9 +65,17 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout; numbers that are not finite become null."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str)
+    """Print one JSON document on stdout; as `json_text`, indented."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, default=_json_value)
     print(text)  # noqa: T201 - this is the one door to stdout
+
+
+def json_text(value: Any) -> str:
+    """JSON on one line; numbers that are not finite become null, decimals numbers, bytes hex."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_json_value)
+    except ValueError:  # rare, and looking for them in every value is not free
+        return json.dumps(_finite(value), ensure_ascii=False, default=_json_value)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -73,9 +83,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     table = Table(title=title or None, title_justify="left")
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        # As Text, because a name such as [red].png must not be taken for mark-up.
+        table.add_row(*(Text(_cell(value)) for value in row))
     # Into a pipe or a file no cell is folded: a hash that is cut in two cannot be searched for.
     Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
 
@@ -160,6 +171,12 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _json_value(value: object) -> int | float | str:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _finite(value: Any) -> Any:

@@ -118,6 +118,7 @@ def reader(store: Store, shards: Sequence[Shard] | None = None) -> Iterator[Conn
         _attach_current(connection, store, shards)
         connection.execute(f"set allowed_directories = [{quoted(str(store.root))}]")
         connection.execute("set enable_external_access = false")
+        connection.execute("set python_enable_replacements = false")
         connection.execute("set lock_configuration = true")
         yield connection
 

@@ -45,13 +45,14 @@ _SQL_TYPES = {
     pa.bool_(): "boolean",
 }
 _TABLES_OF_THE_INDEX = (
-    "create table if not exists meta (signature varchar);"
-    "create table if not exists repeated_contents (image_id varchar);"
+    "create schema if not exists internal;"
+    "create table if not exists internal.meta (signature varchar);"
+    "create table if not exists internal.repeated_contents (image_id varchar);"
     "create table if not exists shards ("
     + ", ".join(f"{column.name} {_SQL_TYPES[column.type]}" for column in SHARDS)
     + ");"
 ) + "".join(
-    f"create table if not exists keys_{table} (number integer, key_hash ubigint"
+    f"create table if not exists internal.keys_{table} (number integer, key_hash ubigint"
     f"{', content_hash ubigint' if table == 'images' else ''});"
     for table in TABLES
 )
@@ -62,7 +63,7 @@ def is_current(
 ) -> bool:
     """Whether the attached index is of this place and release and lists exactly these shards."""
     try:
-        if connection.sql("from meta").fetchall() != [(_signature(store),)]:
+        if connection.sql("from internal.meta").fetchall() != [(_signature(store),)]:
             return False
         listed = connection.sql("select path from shards").fetchall()
     except duckdb.Error:
@@ -81,7 +82,7 @@ def bring_up_to_date(
     """
     connection.execute("begin")
     connection.execute(_TABLES_OF_THE_INDEX)
-    if connection.sql("from meta").fetchall() not in ([], [(_signature(store),)]):
+    if connection.sql("from internal.meta").fetchall() not in ([], [(_signature(store),)]):
         raise duckdb.CatalogException("the index is of another place or release")
     listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
     gone = listed - {shard.name for shard in shards}
@@ -96,8 +97,8 @@ def bring_up_to_date(
     if any(shard.table == "images" for shard in new):
         _find_repeated_contents(connection, store)
     connection.execute("drop table if exists new_shards")
-    connection.execute("delete from meta")
-    connection.execute("insert into meta values (?)", [_signature(store)])
+    connection.execute("delete from internal.meta")
+    connection.execute("insert into internal.meta values (?)", [_signature(store)])
     for statement in _view_statements(connection, store):
         connection.execute(statement)
     connection.execute("commit")
@@ -110,7 +111,7 @@ def _forget(connection: duckdb.DuckDBPyConnection, store: Store, gone: set[str])
     connection.register("gone", pa.table({"path": sorted(gone)}))
     for table in TABLES:
         connection.execute(
-            f"delete from keys_{table} where number in"
+            f"delete from internal.keys_{table} where number in"
             " (select number from shards where path in (select path from gone))"
         )
     connection.execute("delete from shards where path in (select path from gone)")
@@ -153,7 +154,7 @@ def _find_repeated_keys(connection: duckdb.DuckDBPyConnection, store: Store, tab
     connection.execute(
         f"""
         update shards set overlapping = true where table_name = '{table}' and number in (
-            select number from keys_{table} where key_hash in (from repeated)
+            select number from internal.keys_{table} where key_hash in (from repeated)
         )
         """
     )
@@ -167,8 +168,8 @@ def _find_no_longer_overlapping(connection: duckdb.DuckDBPyConnection) -> None:
             f"""
             update shards set overlapping = false
             where number in ({overlapping}) and number not in (
-                select number from keys_{table} where key_hash in (
-                    select key_hash from keys_{table} where number in ({overlapping})
+                select number from internal.keys_{table} where key_hash in (
+                    select key_hash from internal.keys_{table} where number in ({overlapping})
                     group by key_hash having count(*) > 1
                 )
             )
@@ -183,14 +184,14 @@ def _find_repeated_contents(connection: duckdb.DuckDBPyConnection, store: Store)
         connection,
         store,
         "table_name = 'images' and number in"
-        " (select number from keys_images where content_hash in (from repeated))",
+        " (select number from internal.keys_images where content_hash in (from repeated))",
     )
     connection.execute(
         f"""
-        insert into repeated_contents
+        insert into internal.repeated_contents
         select image_id from ({all_rows("images", shards)})
         where hash(image_id) in (from repeated)
-            and image_id not in (select image_id from repeated_contents)
+            and image_id not in (select image_id from internal.repeated_contents)
         group by image_id having count(*) > 1
         """
     )
@@ -201,7 +202,7 @@ def _hash_new(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -
     key = ", ".join(key_columns(TABLES[table]))
     content = ", hash(image_id)" if table == "images" else ""
     connection.execute(
-        f"insert into keys_{table} select number, hash({key}){content}"
+        f"insert into internal.keys_{table} select number, hash({key}){content}"
         f" from ({all_rows(table, _files(connection, store, is_new))})"
         f" join (select number, shard from new_shards where table_name = '{table}') using (shard)"
     )
@@ -216,11 +217,11 @@ def _collect_repeated(connection: duckdb.DuckDBPyConnection, table: str, column:
     in_new = (
         ""
         if all_new  # the rows need not be looked up among themselves
-        else f"where {column} in (select {column} from keys_{table}"
+        else f"where {column} in (select {column} from internal.keys_{table}"
         " where number in (select number from new_shards))"
     )
     connection.execute(
-        f"create or replace temp table repeated as select {column} from keys_{table} {in_new}"
+        f"create or replace temp table repeated as select {column} from internal.keys_{table} {in_new}"
         f" group by {column} having count(*) > 1"
     )
 

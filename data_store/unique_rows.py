@@ -1,8 +1,9 @@
 """SQL for the rows of a table: every shard read in its own version, one row per key.
 
 Where a key lies in several shards the same row is chosen for ever, whatever the clock says: a
-compacted row before one that was not, then by the hash in the shard's name and the place in it. Choosing costs a
-sort, so it is done only among shards of which the index knows that they share a key.
+compacted row before one that was not, then by the hash in the shard's name and the place in it.
+Choosing costs a sort, so it is done only among shards of which the index knows that they share a
+key.
 """
 
 from collections.abc import Iterable, Sequence

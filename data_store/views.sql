@@ -18,7 +18,7 @@ select
     image_id, path, name, file_bytes, width_px, height_px, format, mode,
     group_id, grouped_by, perceptual_hash, 1::bigint as file_count
 from image_files
-where image_id not in (select image_id from repeated_contents)
+where image_id not in (select image_id from internal.repeated_contents)
 union all
 select
     image_id,
@@ -36,7 +36,7 @@ select
     any_value(perceptual_hash) as perceptual_hash,
     count(*) as file_count
 from image_files
-where image_id in (select image_id from repeated_contents)
+where image_id in (select image_id from internal.repeated_contents)
 group by image_id;
 
 -- The five logarithms are spelt out: a list is ten times slower, and there are millions of them.

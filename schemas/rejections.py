@@ -10,18 +10,18 @@ REJECTIONS = table_schema(
     meaning="one file or question that gave no row elsewhere, with the reason",
     key=("path", "stage", "reason"),
     fields=[
-        field("path", pa.string(), doc="the file, absolute"),
+        field("path", pa.string(), doc="the file, absolute; of add-mos the name in the score file"),
         field(
             "stage",
             pa.string(),
             repeats=True,
-            doc="the step that refused it: add-images, points, pairs",
+            doc="the step that refused it: add-images, add-mos, points, pairs",
         ),
         field(
             "reason",
             pa.string(),
             repeats=True,
-            doc="one word: empty, truncated, not_an_image, too_large, …",
+            doc="one word: empty, truncated, not_an_image, no_image, …",
         ),
         field("detail", pa.string(), repeats=True, doc="the whole message"),
         field(

@@ -201,7 +201,8 @@ def _settings_rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, .
 
 def _option_row(parameter: Any) -> tuple[str, str, str]:
     if parameter.param_type_name == "argument":
-        return f"`{parameter.name.upper()}`", "required", parameter.help or ""
+        needed = "required" if parameter.required else ""
+        return f"`{parameter.name.upper()}`", needed, parameter.help or ""
     default = "required" if parameter.required else f"`{parameter.default}`"
     if parameter.default in (None, "", False, []):
         default = "" if not parameter.required else default

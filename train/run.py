@@ -18,6 +18,7 @@ import torch
 
 from data_store.console import progress, say
 from data_store.layout import Store
+from data_store.splits import BoolArray, held_out, labelled_subset
 from schemas.errors import NotEnoughData
 from schemas.ids import sha256_text
 from train.calibrate import (
@@ -38,7 +39,6 @@ from train.scoring import score_pictures
 from train.settings import CalibrateSettings, RunSettings
 from train.stages import Stage, load_stage, remove_unfinished, save_stage
 from train.student import Student, initial_student
-from train.subsets import BoolArray, held_out, labelled_subset
 from train.training_data import (
     FloatArray,
     IntArray,

@@ -1,41 +1,122 @@
 """Commands that look into a store: `sql` and `status`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from data_store.commands.options import JsonOption, StoreOption
 
+TABLE_ROWS = 1000
+"""Rows that the table shows where --limit does not say otherwise: more than anybody reads."""
+
 
 def sql(
-    query: Annotated[str, typer.Argument(help="One statement that reads, in DuckDB's SQL.")],
     store: StoreOption,
+    query: Annotated[
+        str | None,
+        typer.Argument(help="One query in DuckDB's SQL; - reads it from stdin."),
+    ] = None,
     *,
+    file: Annotated[Path | None, typer.Option(help="Read the query from a file.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A value for $name in the query: name=value. Numbers are numbers, the rest is"
+            " text; name='7' is text."
+        ),
+    ] = None,
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Write a Parquet file, outside of the store.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Rows at most; {TABLE_ROWS} in a table, all otherwise."),
+    ] = None,
 ) -> None:
-    """Ask the store: views images, points, pairs, mos, predictions, rejections, image_files."""
-    from data_store.console import print_json, print_table
-    from data_store.index import user_query
-    from data_store.layout import open_store
+    """Ask the store: views images, points, pairs, mos, predictions, rejections, image_files.
 
-    found = user_query(open_store(store), query)
-    if as_json:
-        print_json(found.to_pylist())
-    else:
-        rows = [list(row.values()) for row in found.to_pylist()]
-        print_table("", found.column_names, rows)
+    The table `shards` says who wrote what and when. A query can read the store and nothing
+    else; docs/queries.md has queries to start from.
+    """
+    from data_store import query_output
+    from data_store.console import say
+    from data_store.layout import open_store
+    from data_store.user_sql import QueryResult, read_parameters, stream_query
+
+    _refuse_several({"--json": as_json, "--csv": as_csv, "--parquet": parquet is not None})
+    opened = open_store(store)
+    target = query_output.parquet_target(parquet, opened) if parquet else None
+
+    def give(found: QueryResult) -> query_output.FirstRows:
+        if target:
+            return query_output.write_parquet(found, limit, target)
+        if as_csv:
+            return query_output.print_csv(found, limit)
+        if as_json:
+            return query_output.print_json_rows(found, limit)
+        return query_output.show_table(found, limit or TABLE_ROWS)
+
+    rows = stream_query(opened, _query_text(query, file), read_parameters(param or []), give)
+    if target:
+        say(f"{rows.given} rows written to {target}")
+    if rows.dropped:
+        say(f"{rows.dropped} more rows; --limit N gives N of them, --csv and --parquet give all")
 
 
 def status(store: StoreOption, *, as_json: JsonOption = False) -> None:
-    """Show what a store holds: tables, teachers, and what is missing."""
-    from data_store.console import print_json, print_table
+    """Show what a store holds: rows, teachers, gaps, MOS, groups, rejections, last writers.
+
+    docs/queries.md explains the keys of --json.
+    """
+    from data_store.console import print_json, print_table, say
     from data_store.layout import open_store
-    from data_store.status import store_status
+    from data_store.status import status_tables, store_status
 
     found = store_status(open_store(store))
     if as_json:
         print_json(found)
         return
-    for title, rows in found.items():
-        columns = list(rows[0]) if rows else ["nothing yet"]
-        print_table(title, columns, [list(row.values()) for row in rows])
+    for title, rows in status_tables(found).items():
+        print_table(title, list(rows[0]), [list(row.values()) for row in rows])
+    if not found["tables"]:
+        say("nothing yet: `store add-images` is where to begin")
+
+
+def _query_text(query: str | None, file: Path | None) -> str:
+    """The query, from wherever it was given.
+
+    Raises:
+        InputError: it was given nowhere or twice, or the file cannot be read.
+    """
+    from schemas.errors import InputError
+
+    if (query is None) == (file is None):
+        raise InputError(
+            "no query was given" if query is None else "a query and a file were given",
+            where="store sql",
+            fix="say store sql 'select …', store sql - to read stdin, or store sql --file FILE",
+        )
+    if query is not None and query != "-":
+        return query
+    try:
+        return sys.stdin.read() if file is None else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"the query cannot be read: {error}",
+            where=file or "stdin",
+            fix="give a text file in UTF-8",
+        ) from error
+
+
+def _refuse_several(options: dict[str, bool]) -> None:
+    from schemas.errors import InputError
+
+    given = [name for name, is_given in options.items() if is_given]
+    if len(given) > 1:
+        raise InputError(
+            f"{' and '.join(given)} exclude each other", where="store sql", fix="give one of them"
+        )

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from data_store.image_import import add_images
 from data_store.layout import Store, create_store
 from data_store.mos_import import add_mos
+from data_store.mos_scores import MosColumns
 from data_store.queries import human_scores
 from data_store.settings import load_settings
 from data_store.shards import commit_rows
@@ -136,8 +137,7 @@ def build_store() -> BuildStore:
         csv = folder / "images" / "mos.csv"
         lines = [line.split(",") for line in csv.read_text(encoding="utf-8").splitlines()[1:]]
         add_images(store, folder / "images", groups={name: group for name, _, group in lines})
-        known = {"image_column": "image", "mos_column": "mos", "scale": (0.0, 1.0)}
-        add_mos(store, csv, source="known quality", **known)
+        add_mos(store, csv, columns=MosColumns(), scale=(0.0, 1.0), source="known quality")
         human = human_scores(store)
         ids, quality = human["image_id"].to_pylist(), human["mos_unit"].to_numpy()
         if not mos:
