@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data_store.commands.options import StoreOption
+
 if TYPE_CHECKING:
     from annotate.teachers.engine import EngineName
     from annotate.teachers.teacher import Teacher
@@ -34,9 +36,6 @@ class Split(StrEnum):
     TRAIN = "train"
 
 
-StoreOption = Annotated[
-    Path, typer.Option("--store", envvar="LEAF_STORE", help="Folder of the store.")
-]
 ModelOption = Annotated[
     str, typer.Option("--model", help="Preset (tiny, internvl3.5-8b), folder or hub id.")
 ]
@@ -164,7 +163,7 @@ def _teacher(
     )
 
 
-def _opened(store: Path, images: Path | None) -> "tuple[Store, str | None]":
+def _opened(store: str, images: Path | None) -> "tuple[Store, str | None]":
     """The store, and the folder to look at if one was given; its images are added first."""
     from data_store.image_import import add_images
     from data_store.layout import create_store, open_store

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from PIL.Image import Image
 
+from data_store.image_bytes import read_image
 from data_store.pictures import decode_rgb
 from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
@@ -50,15 +50,7 @@ def open_stored(image: StoredImage) -> Image:
     Raises:
         ImageError: it cannot be decoded, or the file has changed since it was added.
     """
-    try:
-        data = Path(image.path).read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"the file cannot be read: {error.strerror}",
-            where=image.path,
-            fix="put it back, or add its folder again",
-            reason="unreadable",
-        ) from error
+    data = read_image(image.path)
     if sha256_bytes(data) != image.image_id:
         raise ImageError(
             "the file has changed since it was added",

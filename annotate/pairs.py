@@ -128,7 +128,7 @@ def _images(store: Store, plan: PairPlan) -> pa.Table:
     if images.num_rows < 2:
         raise InputError(
             f"there are {images.num_rows} images to compare",
-            where=store.root,
+            where=store.address,
             fix="add images with `store add-images FOLDER`, or give --images FOLDER",
         )
     return images

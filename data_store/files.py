@@ -37,6 +37,19 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}-{path.name[-40:]}")
 
 
+def is_broken_link(path: Path) -> bool:
+    """Whether a path is a link that leads nowhere, or in a circle."""
+    try:
+        return path.is_symlink() and not path.exists()
+    except OSError:
+        return False  # it leads somewhere where this user may not look
+
+
+def leads_out(path: Path, top: Path) -> bool:
+    """Whether a path below `top` is, or lies behind, a link to some place that is not."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+
+
 def flush_folder(folder: Path) -> None:
     """Make renames in a folder last: a rename is only as durable as the entry it made."""
     descriptor = os.open(folder, os.O_RDONLY)

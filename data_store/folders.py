@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data_store.files import write_atomically
-from schemas.errors import StoreNotWritable
+from schemas.errors import StoreNotWritable, StoreUnreachable
 
 
 class Folder(Protocol):
@@ -63,18 +63,29 @@ class LocalFolder:
         return str(self.root)
 
     def files(self, below: str = "") -> list[str]:
-        """As `Folder.files`; links to folders are not followed."""
+        """As `Folder.files`; links to folders are not followed.
+
+        Raises:
+            StoreUnreachable: a folder may not be listed, so that its shards would be missing.
+        """
         top = self.root / below if below else self.root
         found = []
-        for parent, _, names in os.walk(top):
+        for parent, _, names in os.walk(top, onerror=_not_listed):
             here = Path(parent).relative_to(self.root).as_posix()
             prefix = "" if here == "." else f"{here}/"
             found += [prefix + name for name in names]
         return sorted(found)
 
     def has(self, name: str) -> bool:
-        """As `Folder.has`."""
-        return (self.root / name).is_file()
+        """As `Folder.has`.
+
+        Raises:
+            StoreUnreachable: this user may not look there, or no file can have such a name.
+        """
+        try:
+            return (self.root / name).is_file()
+        except OSError as error:
+            raise not_readable(error, self.root / name) from error
 
     def size(self, name: str) -> int:
         """As `Folder.size`."""
@@ -114,13 +125,29 @@ class LocalFolder:
         """Nothing to do: there are no copies."""
 
 
+def not_readable(error: OSError, path: Path | str) -> StoreUnreachable:
+    """What a refused look means for the user."""
+    return StoreUnreachable(
+        f"the place cannot be read: {error.strerror}",
+        where=str(path),
+        fix="give this user the right to read it"
+        if isinstance(error, PermissionError)
+        else "check the path, and what stands in its place",
+    )
+
+
+def _not_listed(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise not_readable(error, str(error.filename)) from error
+
+
 def not_writable(error: OSError, path: Path) -> StoreNotWritable:
     """What a refused write means for the user."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return StoreNotWritable(
-        f"the file cannot be written: {error.strerror}",
-        where=path,
-        fix="free some space and run the same command again; what was committed is safe"
-        if full
-        else "give this user the right to write there, or use another store",
-    )
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            fix = "free some space and run the same command again; what was committed is safe"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            fix = "give this user the right to write there, or use another store"
+        case _:
+            fix = "check the path, and what stands in its place"
+    return StoreNotWritable(f"the file cannot be written: {error.strerror}", where=path, fix=fix)

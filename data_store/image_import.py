@@ -1,176 +1,195 @@
-"""Bring a folder of images into the store: hash each file, read its header, keep one row.
+"""Bring images into the store: look at each once, hash it, find its look-alikes, keep one row.
 
-A file that is no image becomes a row in `rejections`; it never stops the others. Pixels are not
-decoded here: damage further down a file shows when the teacher opens it.
+A file whose path, size and time of change the store knows is not opened again. One that is no
+image becomes a row in `rejections`; it never stops the others.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeVar
 
-from data_store import queries
+import pyarrow as pa
+
 from data_store.console import progress
-from data_store.csv_file import read_columns, refuse
+from data_store.given_groups import FOUND_FILES, UNCHANGED, group_table, regroup
+from data_store.image_bytes import read_image
+from data_store.image_sources import Part, find_images, list_images
+from data_store.image_writer import ImageWriter, SeenImage
+from data_store.index import query
 from data_store.layout import Store
-from data_store.pictures import MAX_PIXELS, open_checked, shown_size
-from data_store.rejections import Rejection, commit_rejections
-from data_store.shards import commit_rows
-from schemas.errors import ImageError, InputError
-from schemas.ids import sha256_bytes, sha256_text
-from schemas.images import IMAGES
-from schemas.rows import to_table
+from data_store.look_alikes import LOOK_ALIKE_DISTANCE, perceptual_hash
+from data_store.pictures import MAX_PIXELS, open_checked, shown_size, small_grey
+from data_store.rejections import Rejection
+from schemas.errors import ImageError
+from schemas.ids import sha256_bytes
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm"}
-)
-ROWS_PER_SHARD = 20_000
+STAGE = "add-images"
+PICTURES_AHEAD = 8
+"""Pictures per thread that may be read before the ones before them are taken."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What became of the files of a folder."""
+    """What became of the files that were found."""
 
     added: int
+    """New content, or known content at a new path."""
     unchanged: int
     rejected: int
+    read: int
+    """Files that were opened, because they were new, changed or never hashed before."""
+    regrouped: int
+    """Known files that take the group that is given now."""
+    disputed: int
+    """Files that are given another group than before: the earlier one stands."""
+    bridges: int
+    """Images that look like an image of another group too; the groups stay apart."""
+    groups: int
+    """Groups of the whole store."""
+    largest_group: int
+    """Images in the largest group of the store."""
 
 
 def add_images(
     store: Store,
-    folder: Path,
+    images: str | Path | Sequence[Part],
     *,
     groups: Mapping[str, str] | None = None,
     max_pixels: int = MAX_PIXELS,
+    look_alike_distance: int | None = LOOK_ALIKE_DISTANCE,
 ) -> ImportSummary:
-    """Register every image file below a folder; run again, only new or changed files are added.
+    """Register images; run again, only new or changed files are opened.
+
+    Rows are committed every 20,000 images or 60 seconds, so a run that was killed loses little
+    and the next one goes on.
 
     Args:
         store: where the rows go.
-        folder: searched to the bottom; symbolic links to folders are not followed.
-        groups: group name for each file name below `folder`; files it lacks stand alone.
+        images: a folder or another word of `store add-images`, or what `find_images` gives.
+        groups: group name for each image name; images it lacks are grouped by their looks.
         max_pixels: larger images are rejected.
+        look_alike_distance: how many of 64 bits may differ in look-alikes; None to compare none.
 
     Raises:
-        InputError: the folder is missing or holds no image file.
+        InputError: there is nothing there, or no image.
     """
-    folder = folder.expanduser().resolve()
-    files = image_files(folder, without=store.root)
-    known = {
-        (image_id, path, group_id)
-        for image_id, path, group_id in zip(
-            *queries.known_files(store).to_pydict().values(), strict=True
-        )
-    }
-    rows: list[dict[str, Any]] = []
-    rejected: list[Rejection] = []
-    added = 0
-    with progress(len(files), label="images", unit="files") as bar:
-        for path in files:
-            try:
-                row = _image_row(path, folder, groups or {}, max_pixels)
-            except ImageError as error:
-                rejected.append(Rejection.of(error, stage="add-images"))
-                bar.note(f"{len(rejected)} rejected")
-            else:
-                if not _is_known(row, known):
-                    rows.append(row)
-            bar.advance()
-            if len(rows) == ROWS_PER_SHARD:
-                added += _commit(store, rows)
-                rows = []
-    added += _commit(store, rows)
-    commit_rejections(store, rejected, producer="store add-images")
-    return ImportSummary(added, len(files) - added - len(rejected), len(rejected))
+    if isinstance(images, str | Path):
+        images = find_images([images], without=store.root)
+    found = list_images(images)
+    tables = {"found": found.images, "given": group_table(groups or {})}
+    regrouped = regroup(store, tables)
+    files = query(store, _TO_READ, {"hashing": look_alike_distance is not None}, tables=tables)
+    total = query(store, "select count(distinct path) from found", tables=tables)
+
+    def look(file: _File) -> SeenImage | Rejection:
+        return _look(file, max_pixels=max_pixels, hashing=look_alike_distance is not None)
+
+    with ImageWriter(store, look_alike_distance) as writer:
+        for problem in found.problems:
+            writer.append(Rejection.of(problem, stage=STAGE))
+        listed_in_vain = writer.rejected_count
+        if files.num_rows:
+            with progress(files.num_rows, label="images", unit="files") as bar:
+                for seen in _in_order(look, _files(files)):
+                    writer.append(seen)
+                    bar.advance()
+                    if isinstance(seen, Rejection):
+                        bar.note(f"{writer.rejected_count} rejected")
+    group_count, largest_group = _group_sizes(store)
+    usable = total[0][0].as_py() - (writer.rejected_count - listed_in_vain)
+    return ImportSummary(
+        added=writer.added_count,
+        unchanged=usable - writer.added_count,
+        rejected=writer.rejected_count,
+        read=files.num_rows,
+        regrouped=regrouped.changed,
+        disputed=regrouped.disputed + writer.disputed_count,
+        bridges=regrouped.left_behind + writer.bridge_count,
+        groups=group_count,
+        largest_group=largest_group,
+    )
 
 
-def image_files(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """Every image file below a folder, by its ending, in an order that is always the same.
-
-    Hidden files and folders, links to folders and the folder `without` are passed over.
-
-    Raises:
-        InputError: the folder is missing or holds no image file.
-    """
-    files = []
-    for parent, folders, names in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and here / name != without
-        )
-        files += [
-            here / name
-            for name in sorted(names)
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
-    if not files:
-        raise InputError(
-            "there is no image file in this folder" if folder.is_dir() else "no such folder",
-            where=folder,
-            fix=f"give a folder with files ending in {', '.join(sorted(SUFFIXES))}",
-        )
-    return files
+class _File(NamedTuple):
+    path: str
+    name: str
+    modified_ns: int | None
+    given_group: str | None
 
 
-def read_groups(path: Path, *, image_column: str, group_column: str) -> dict[str, str]:
-    """Group name of each image name, from a CSV file.
-
-    Raises:
-        MosFileError: a column is missing, a cell is empty, or an image has two groups.
-    """
-    groups: dict[str, str] = {}
-    problems = []
-    for number, (name, group) in read_columns(path, (image_column, group_column)):
-        if not name or not group:
-            problems.append(f"line {number}: the image or its group is empty")
-        elif groups.setdefault(name, group) != group:
-            problems.append(f"line {number}: {name} is in group {groups[name]} and in {group}")
-    refuse(path, problems)
-    return groups
+_TO_READ = f"""
+select files.path, files.name, files.modified_ns, given.group_id as given_group
+from ({FOUND_FILES}) as files left join given on given.name = files.name
+where not exists (
+    select 1 from image_files as known
+    where {UNCHANGED} and (not $hashing or known.perceptual_hash is not null)
+)
+order by files.part, files.place, files.path
+"""
 
 
-def _image_row(
-    path: Path, folder: Path, groups: Mapping[str, str], max_pixels: int
-) -> dict[str, Any]:
-    data = _read(path)
-    image = open_checked(data, where=path, max_pixels=max_pixels)
-    width, height = shown_size(image, where=path)
-    image_id = sha256_bytes(data)
-    name = path.relative_to(folder).as_posix()
-    return {
-        "image_id": image_id,
-        "path": str(path),
-        "name": name,
-        "file_bytes": len(data),
-        "width_px": width,
-        "height_px": height,
-        "format": image.format or "",
-        "mode": image.mode,
-        "group_id": sha256_text(f"group:{groups[name]}") if name in groups else image_id,
-        "grouped_by": "given" if name in groups else "alone",
-        "perceptual_hash": None,
-        "modified_ns": None,
-    }
+def _files(table: pa.Table) -> Iterator[_File]:
+    for batch in table.to_batches(max_chunksize=4096):
+        for row in zip(*batch.to_pydict().values(), strict=True):
+            yield _File(*row)
 
 
-def _read(path: Path) -> bytes:
+def _look(file: _File, *, max_pixels: int, hashing: bool) -> SeenImage | Rejection:
+    image_id = None
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"the file cannot be read: {error.strerror}",
-            where=path,
-            fix="check that you may read it",
-            reason="unreadable",
-        ) from error
+        data = read_image(file.path)
+        image_id = sha256_bytes(data)
+        image = open_checked(data, where=file.path, max_pixels=max_pixels)
+        width, height = shown_size(image, where=file.path)
+        mode = image.mode
+        looks = perceptual_hash(small_grey(image, where=file.path)) if hashing else None
+    except ImageError as error:
+        return Rejection.of(error, stage=STAGE, image_id=image_id)
+    return SeenImage(
+        image_id=image_id,
+        path=file.path,
+        name=file.name,
+        file_bytes=len(data),
+        width_px=width,
+        height_px=height,
+        format=image.format or "",
+        mode=mode,
+        perceptual_hash=looks,
+        modified_ns=file.modified_ns,
+        given_group=file.given_group,
+    )
 
 
-def _is_known(row: Mapping[str, Any], known: set[tuple[str, str, str]]) -> bool:
-    return (row["image_id"], row["path"], row["group_id"]) in known
+def _in_order(make: Callable[[Item], Made], items: Iterator[Item]) -> Iterator[Made]:
+    """Make several at a time, a bounded number ahead, and give them in the order of the items."""
+    thread_count = (os.cpu_count() or 1) + 2
+    pool = ThreadPoolExecutor(thread_count)
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > thread_count * PICTURES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _commit(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
-    if rows:
-        commit_rows(store, "images", to_table(rows, IMAGES), producer="store add-images")
-    return len(rows)
+def _group_sizes(store: Store) -> tuple[int, int]:
+    """How many groups the store has, and how many images the largest one."""
+    found = query(
+        store,
+        """
+        select count(*) as groups, coalesce(max(size), 0) as largest
+        from (select count(*) as size from images group by group_id)
+        """,
+    )
+    return found["groups"][0].as_py(), found["largest"][0].as_py()

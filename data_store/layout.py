@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_store.folders import Folder, LocalFolder
+from pydantic import ValidationError
+
+from data_store.folders import Folder, LocalFolder, not_readable
 from data_store.remote_folder import RemoteFolder, cache_of, is_remote
 from schemas.errors import StoreFormatError, StoreMissing
 from schemas.ids import canonical_json
@@ -81,7 +83,7 @@ class Store:
             Shard(table, name)
             for table in TABLES
             for name in self.folder.files(table)
-            if _SHARD_NAME.fullmatch(name)
+            if is_shard_name(name)
         ]
 
     def shard_paths(self) -> Iterator[tuple[str, Path]]:
@@ -98,17 +100,37 @@ class Store:
         self._write_once(f"prompts/{spec.prompt_id}.json", spec.model_dump(mode="json"))
 
     def teachers(self) -> dict[str, TeacherSpec]:
-        """Every teacher that ever wrote here, by id."""
+        """Every teacher that ever wrote here, by id.
+
+        Raises:
+            StoreFormatError: a teacher's file cannot be read.
+        """
         return {
-            Path(name).stem: TeacherSpec.model_validate_json(self.folder.read(name))
+            Path(name).stem: self._teacher(name)
             for name in self.folder.files("teachers")
             if re.fullmatch(rf"teachers/{_SHA}\.json", name)
         }
+
+    def _teacher(self, name: str) -> TeacherSpec:
+        try:
+            return TeacherSpec.model_validate_json(self.folder.read(name))
+        except (ValidationError, OSError) as error:
+            raise StoreFormatError(
+                f"the file that describes a teacher cannot be read: {_first_problem(error)}",
+                where=f"{self.address}/{name}",
+                fix="run `store verify --repair`, then `annotate` with this teacher again: it"
+                " writes the file anew and asks nothing twice",
+            ) from error
 
     def _write_once(self, name: str, value: dict[str, Any]) -> None:
         if not self.folder.has(name):
             text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
             self.folder.write(name, text.encode("utf-8"))
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file of this name, relative to the store, is a shard for readers."""
+    return _SHARD_NAME.fullmatch(name) is not None
 
 
 def shard_name(table: str, sha256: str, teacher_id: str = "") -> str:
@@ -146,7 +168,7 @@ def open_store(address: Path | str) -> Store:
     Raises:
         StoreMissing: there is none.
         StoreFormatError: its format version is not ours, or its store.json is unreadable.
-        StoreUnreachable: the object storage does not answer.
+        StoreUnreachable: the object storage does not answer, or this user may not read it.
     """
     folder = _folder(address)
     if not folder.has(MARKER):
@@ -158,6 +180,8 @@ def open_store(address: Path | str) -> Store:
     where = f"{folder.address}/{MARKER}"
     try:
         version = json.loads(folder.read(MARKER))["format_version"]
+    except OSError as error:
+        raise not_readable(error, where) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreFormatError(
             f"store.json cannot be read: {error}",
@@ -176,10 +200,31 @@ def open_store(address: Path | str) -> Store:
 def _folder(address: Path | str) -> Folder:
     if is_remote(str(address)):
         return RemoteFolder.at(str(address))
-    return LocalFolder(Path(str(address).removeprefix("file://")).expanduser().resolve())
+    try:
+        root = Path(str(address).removeprefix("file://")).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no such home folder
+        raise StoreMissing(
+            f"this is no path of a folder: {error}", where=str(address), fix="check the path"
+        ) from error
+    if "\\" in str(root):  # DuckDB takes it for a slash, and would look in another folder
+        raise StoreMissing(
+            "the path of a store may not hold a backslash", where=root, fix="rename the folder"
+        )
+    return LocalFolder(root)
+
+
+def _first_problem(error: ValidationError | OSError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def _holds_anything(folder: Folder) -> bool:
     if isinstance(folder, LocalFolder):
-        return folder.root.is_file() or (folder.root.is_dir() and any(folder.root.iterdir()))
+        try:
+            return folder.root.is_file() or (folder.root.is_dir() and any(folder.root.iterdir()))
+        except OSError as error:
+            raise not_readable(error, folder.root) from error
     return bool(folder.files())

@@ -3,24 +3,43 @@
 What is not plain 8-bit RGB is converted: EXIF rotation is applied; an animation gives its first
 frame; 16-bit and float grey are scaled to 8 bits; CMYK, palette and grey become RGB; transparent
 pixels are laid over white. An image with more pixels than the limit is refused before it is
-decoded.
+decoded. What a file holds counts, not its ending: JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF,
+JPEG 2000 and PPM are read, everything else is refused.
 """
 
 import io
+import struct
+import threading
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from data_store.image_bytes import read_image
 from schemas.errors import ImageError
 
 MAX_PIXELS = 200_000_000
 """A 200-megapixel photograph passes; a decompression bomb does not."""
+LARGE_PIXELS = 32_000_000
+"""Larger pictures are decoded one at a time when a whole collection is looked through."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM")
+"""What a file may hold, whatever its name. Pillow knows more, of which some run other programs
+and some hide a second picture whose size is not known before it is decoded."""
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError)  # what Pillow raises on broken files
+# What Pillow raises on broken files, by its own list and by feeding it broken files.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, LookupError),
+    *(ArithmeticError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_GREY_SIDE_PX = 128
+_REDUCED_SIDE_PX = 512
+_one_large_picture = threading.Lock()
 
 
 def open_rgb(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -30,15 +49,7 @@ def open_rgb(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         ImageError: the file is missing, empty, no image, truncated or larger than
             `max_pixels`; `reason` says which in one word.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(
-            f"the file cannot be read: {error.strerror}",
-            where=path,
-            fix="check that it is there and that you may read it",
-            reason="unreadable",
-        ) from error
+    data = read_image(str(path))
     return decode_rgb(data, where=path, max_pixels=max_pixels)
 
 
@@ -46,8 +57,7 @@ def decode_rgb(data: bytes, *, where: Path | str, max_pixels: int = MAX_PIXELS) 
     """Decode bytes to 8-bit RGB; `where` names them in errors. Raises as `open_rgb`."""
     image = open_checked(data, where=where, max_pixels=max_pixels)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # broken EXIF or palettes do not spoil the pixels
+        with _quiet():  # broken EXIF or palettes do not spoil the pixels
             image.load()
             image = ImageOps.exif_transpose(image)
             return _as_rgb(image)
@@ -64,13 +74,9 @@ def open_checked(data: bytes, *, where: Path | str, max_pixels: int) -> Image.Im
     if not data:
         raise ImageError("the file is empty", where=where, fix="replace the file", reason="empty")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of bombs by its own limit; ours is checked below.
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise _too_large(str(error), where) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        with _quiet():
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (UnidentifiedImageError, *_DAMAGE) as error:
         raise ImageError(
             "this is not an image that can be read",
             where=where,
@@ -95,6 +101,33 @@ def shown_size(image: Image.Image, *, where: Path | str) -> tuple[int, int]:
     return (image.height, image.width) if sideways else (image.width, image.height)
 
 
+def small_grey(image: Image.Image, *, where: Path | str) -> Image.Image:
+    """Decode an opened image to grey as shown, shrunk on the way where its format can.
+
+    For looking at a whole collection: every byte is read, so damage shows, but JPEG comes at
+    least 128 px wide and high and not larger than it must.
+
+    Raises:
+        ImageError: the pixels cannot be decoded.
+    """
+    large = image.width * image.height > LARGE_PIXELS
+    try:
+        with _one_large_picture if large else nullcontext(), _quiet():
+            image.draft("L", (_GREY_SIDE_PX, _GREY_SIDE_PX))
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _as_rgb(_reduced(image)).convert("L")
+    except (*_DAMAGE, MemoryError) as error:
+        raise _damaged(error, where) from error
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """A large picture in a common mode, made smaller before it is copied from mode to mode."""
+    factor = min(image.size) // _REDUCED_SIDE_PX
+    common = image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info
+    return image.reduce(factor) if factor > 1 and common else image
+
+
 def _damaged(error: Exception, where: Path | str) -> ImageError:
     return ImageError(
         f"the image cannot be decoded: {error}",
@@ -111,6 +144,48 @@ def _too_large(size: str, where: Path | str) -> ImageError:
         fix="shrink it, or raise --max-pixels if you trust its source",
         reason="too_large",
     )
+
+
+class _Silence:
+    """Pillow's warnings, and its own limit of pixels, switched off while any thread decodes.
+
+    Ours is checked instead. `warnings.catch_warnings` alone is not for threads: the one that
+    leaves last restores what the first had switched off.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._caught = warnings.catch_warnings()
+        self._limit = Image.MAX_IMAGE_PIXELS
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._caught.__exit__(None, None, None)
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    _silence.enter()
+    try:
+        yield
+    finally:
+        _silence.leave()
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -16,12 +16,28 @@ from typing import Any
 import fsspec
 
 from data_store.files import write_atomically
-from data_store.folders import not_writable
-from schemas.errors import ShardDamaged, StoreUnreachable
+from schemas.errors import ShardDamaged, StoreNotWritable, StoreUnreachable
 from schemas.ids import sha256_bytes, sha256_text
+
+OBJECT_STORAGE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
+"""Kinds of address at which one write makes a whole file; S3 alone is tested."""
 
 TRANSFERS = 8
 """Downloads at a time: object storage answers slowly but many at once."""
+
+SAID_FROM = 100
+"""So many downloads take a while, and the person who waits should know why."""
+
+PATIENCE_WITH_S3: dict[str, Any] = {
+    "connect_timeout": 5,
+    "read_timeout": 10,
+    "retries": {"mode": "standard", "total_max_attempts": 3},
+}
+"""Seconds, and tries of one request. By its own defaults a request to a server that accepts
+connections and never answers takes over six minutes to fail."""
+
+ROUNDS_WITH_S3 = 2
+"""How often s3fs tries anew after these tries, for instance where an answer broke off."""
 
 
 def is_remote(address: str) -> bool:
@@ -60,31 +76,51 @@ class RemoteFolder:
         """Open a folder by its address.
 
         Raises:
-            StoreUnreachable: no fsspec file system knows such an address.
+            StoreUnreachable: the address is not one of object storage, or names no bucket.
         """
+        kind, _, place = address.partition("://")
+        if kind not in OBJECT_STORAGE or not place.strip("/"):
+            raise StoreUnreachable(
+                "this is no address of object storage, where a file appears whole or not at all",
+                where=address,
+                fix="give a folder, or an address such as s3://bucket/folder; known are "
+                + ", ".join(f"{name}://" for name in OBJECT_STORAGE),
+            )
         address = address.rstrip("/")
-        options = {} if address.startswith("memory://") else {"use_listings_cache": False}
         with _talking(address):
-            system, path = fsspec.core.url_to_fs(address, **options)
+            system, path = fsspec.core.url_to_fs(address, **_options(address))
+            if _is_s3(address):
+                system.retries = ROUNDS_WITH_S3
         return cls(address, cache_of(address), system, str(path).rstrip("/"))
 
     def files(self, below: str = "") -> list[str]:
-        """As `Folder.files`; asked anew each time, never from a cached listing."""
-        top = f"{self._path}/{below}" if below else self._path
-        with _talking(self.address):
-            self._system.invalidate_cache()
-            found = self._system.find(top)
-        return sorted(str(name)[len(self._path) :].lstrip("/") for name in found)
+        """As `Folder.files`; asked anew each time, never from a cached listing.
+
+        Raises:
+            StoreUnreachable: there is not even a bucket to look into.
+        """
+        # A listing comes in pages and is no snapshot: a merged shard may appear on a page that
+        # was read already, while the shards it replaces vanish from pages still to come. Of two
+        # listings one after the other, at least one has the one or the others.
+        return sorted({*self._listed(below), *self._listed(below)})
 
     def has(self, name: str) -> bool:
         """As `Folder.has`."""
-        with _talking(self.address):
-            return bool(self._system.isfile(f"{self._path}/{name}"))
+        # Not `isfile`, which takes every failure, a refused password too, for "no".
+        try:
+            with _talking(self.address):
+                return bool(self._system.info(f"{self._path}/{name}")["type"] == "file")
+        except FileNotFoundError:
+            return False
 
     def size(self, name: str) -> int:
-        """As `Folder.size`."""
+        """As `Folder.size`.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
         with _talking(self.address):
-            return int(self._system.size(f"{self._path}/{name}"))
+            return int(self._system.info(f"{self._path}/{name}")["size"])
 
     def read(self, name: str) -> bytes:
         """As `Folder.read`.
@@ -96,8 +132,12 @@ class RemoteFolder:
             return bytes(self._system.cat_file(f"{self._path}/{name}"))
 
     def write(self, name: str, data: bytes | memoryview) -> None:
-        """As `Folder.write`: one PUT."""
-        with _talking(self.address):
+        """As `Folder.write`: one PUT; from 100 MiB on, parts that appear together.
+
+        Raises:
+            StoreUnreachable: the storage refuses it, or there is no such bucket.
+        """
+        with _talking(self.address, missing="the bucket is not there"):
             self._system.pipe_file(f"{self._path}/{name}", bytes(data))
 
     def delete(self, name: str) -> None:
@@ -115,35 +155,86 @@ class RemoteFolder:
             StoreNotWritable: the mirror's disk is full.
         """
         missing = [name for name in names if not (self.root / name).exists()]
-        with ThreadPoolExecutor(TRANSFERS) as pool:
-            list(pool.map(self._fetch_one, missing))
+        if len(missing) >= SAID_FROM:
+            from data_store.console import say
+
+            say(f"downloading {len(missing)} shards of {self.address} to {self.root}")
+        pool = ThreadPoolExecutor(TRANSFERS)
+        try:
+            vanished = [error for error in pool.map(self._fetch_one, missing) if error]
+        finally:
+            # After a failure nobody waits for downloads that have not begun.
+            pool.shutdown(cancel_futures=True)
+        if vanished:
+            raise vanished[0]
 
     def forget(self, names: Iterable[str]) -> None:
         """As `Folder.forget`."""
         for name in names:
             (self.root / name).unlink(missing_ok=True)
 
-    def _fetch_one(self, name: str) -> None:
-        data = self.read(name)
-        wanted = Path(name).stem
-        if sha256_bytes(data) != wanted:
+    def _listed(self, below: str) -> Iterator[str]:
+        prefix = f"{below}/" if below else ""
+        with _talking(self.address, missing="the bucket is not there"):
+            self._system.invalidate_cache()
+            # Storage that knows no prefixes lists everything, so names are compared here too.
+            found = self._system.find(self._path, prefix=prefix)
+        names = (str(name)[len(self._path) :].lstrip("/") for name in found)
+        return (name for name in names if name.startswith(prefix))
+
+    def _fetch_one(self, name: str) -> FileNotFoundError | None:
+        """Download a file.
+
+        Returns:
+            Why it is gone, if it is: what is not gone is still worth having.
+        """
+        try:
+            data = self.read(name)
+        except FileNotFoundError as error:
+            return error
+        found, wanted = sha256_bytes(data), Path(name).stem
+        if found != wanted:
             raise ShardDamaged(
-                f"the shard's bytes hash to {sha256_bytes(data)[:8]}…, its name says {wanted[:8]}…",
+                f"the shard's bytes hash to {found[:8]}…, its name says {wanted[:8]}…",
                 where=f"{self.address}/{name}",
                 fix="run `store verify --repair`; it says which command refills the shard",
             )
         try:
             write_atomically(self.root / name, data)
         except OSError as error:
-            raise not_writable(error, self.root / name) from error
+            raise StoreNotWritable(
+                f"the copy on this machine cannot be written: {error.strerror}",
+                where=self.root / name,
+                fix="free some space, or set LEAF_CACHE to a folder that has it",
+            ) from error
+        return None
+
+
+def _is_s3(address: str) -> bool:
+    return address.startswith(("s3://", "s3a://"))
+
+
+def _options(address: str) -> dict[str, Any]:
+    """What fsspec must be told: never a cached listing, and to give up in time."""
+    if address.startswith("memory://"):
+        return {}
+    patience = {"config_kwargs": PATIENCE_WITH_S3} if _is_s3(address) else {}
+    return {"use_listings_cache": False, **patience}
 
 
 @contextmanager
-def _talking(address: str) -> Iterator[None]:
+def _talking(address: str, *, missing: str = "") -> Iterator[None]:
+    """Turn what the storage raises into errors of ours; `missing` says what a 404 means here."""
     try:
         yield
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        if not missing:
+            raise
+        raise StoreUnreachable(
+            missing,
+            where=address,
+            fix="check the address; a bucket is made with the storage's own tools",
+        ) from error
     # Every kind of storage has errors of its own, with no common base but Exception.
     except Exception as error:
         raise StoreUnreachable(

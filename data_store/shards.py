@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_store.files import is_broken_link, leads_out
 from data_store.layout import Shard, Store, shard_name
 from schemas.errors import ShardDamaged
 from schemas.fields import repeating_columns, schema_version
@@ -24,6 +25,7 @@ from schemas.upgrades import schema_of
 ROW_GROUP_ROWS = 122_880
 """DuckDB reads one row group per thread; this is its own default size."""
 
+LEADS_OUT = "the shard is a link out of the store, and queries read nothing that is not in it"
 REFILL = "run `store verify --repair`; it says which command refills the shard"
 
 
@@ -74,16 +76,30 @@ def read_footer(store: Store, shard: Shard) -> pq.FileMetaData:
     """A shard's footer, once it is certain that we can read the shard: format, table, version.
 
     Raises:
-        ShardDamaged: it is no readable Parquet, not one of ours, or of a newer release.
+        ShardDamaged: it is no readable Parquet, not one of ours, of a newer release, or this user
+            may not read it.
     """
     path = store.root / shard.name
+    if leads_out(path, store.root):
+        raise ShardDamaged(
+            LEADS_OUT, where=path, fix="put the file itself in the place of the link"
+        )
     try:
         footer = pq.read_metadata(path)
-    except FileNotFoundError:
-        raise  # compacted away by another process; whoever listed it lists again
+    except FileNotFoundError as error:
+        if not is_broken_link(path):
+            raise  # compacted away by another process; whoever listed it lists again
+        raise ShardDamaged("the shard is a link to nothing", where=path, fix=REFILL) from error
+    except PermissionError as error:
+        raise ShardDamaged(
+            f"the shard cannot be read: {error.strerror}",
+            where=path,
+            fix="give this user the right to read it",
+        ) from error
     except (pa.ArrowException, OSError) as error:
-        raise ShardDamaged(f"the shard cannot be read: {error}", where=path, fix=REFILL) from error
-    _check_footer(footer, shard, path)
+        what = f"the shard cannot be read: {first_line(error)}"
+        raise ShardDamaged(what, where=path, fix=REFILL) from error
+    check_footer(footer, shard, where=path)
     return footer
 
 
@@ -102,7 +118,12 @@ def check_bytes(shard: Shard, data: bytes, *, where: str | Path) -> None:
         )
 
 
-def _check_footer(footer: pq.FileMetaData, shard: Shard, path: Path) -> None:
+def check_footer(footer: pq.FileMetaData, shard: Shard, *, where: str | Path) -> None:
+    """Make sure that a file is one of ours, lies in its table's folder and has its columns.
+
+    Raises:
+        ShardDamaged: it is not, or it is of a newer release (`is_newer`).
+    """
     notes = footer.metadata or {}
     table = notes.get(b"table", b"?").decode(errors="replace")
     if table != shard.table:
@@ -110,25 +131,43 @@ def _check_footer(footer: pq.FileMetaData, shard: Shard, path: Path) -> None:
             f"the file says that it holds table {table!r}, its folder is {shard.table!r}"
             if b"table" in notes
             else "this Parquet file was not written by leaf-iqa",
-            where=path,
+            where=where,
             fix="move it out of the store, or run `store verify --repair`",
         )
-    version = int(notes.get(b"schema_version", b"0"))
-    newest = schema_version(TABLES[table])
-    if version > newest:
+    version, newest = _version(footer), schema_version(TABLES[table])
+    if is_newer(footer, shard):
         raise ShardDamaged(
             f"the shard has schema version {version} of {table}, this release reads up to {newest}",
-            where=path,
+            where=where,
             fix="use the release of leaf-iqa that wrote it, or a newer one",
         )
-    found = footer.schema.to_arrow_schema()
+    try:
+        found = footer.schema.to_arrow_schema()
+    except (pa.ArrowException, ValueError) as error:
+        what = f"the shard's columns cannot be read: {first_line(error)}"
+        raise ShardDamaged(what, where=where, fix=REFILL) from error
     if version < 1 or not found.equals(schema_of(table, version), check_metadata=False):
         raise ShardDamaged(
             f"the shard's columns are not those of {table} version {version}:"
-            f" {', '.join(f'{field.name} {field.type}' for field in found)}",
-            where=path,
+            f" {', '.join(str(field).removeprefix('pyarrow.Field<')[:-1] for field in found)}",
+            where=where,
             fix=REFILL,
         )
+
+
+def is_newer(footer: pq.FileMetaData, shard: Shard) -> bool:
+    """Whether a shard's schema is of a release after this one, so that only that can read it."""
+    return _version(footer) > schema_version(TABLES[shard.table])
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without the advice and the traces that it adds on further lines."""
+    return str(error).strip().split("\n")[0]
+
+
+def _version(footer: pq.FileMetaData) -> int:
+    text = (footer.metadata or {}).get(b"schema_version", b"")
+    return int(text) if text.isdigit() else 0
 
 
 def _parquet_bytes(rows: pa.Table, schema: pa.Schema, provenance: dict[str, str]) -> pa.Buffer:

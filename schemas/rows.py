@@ -1,10 +1,14 @@
 """The one door from rows to Arrow: a row that does not fit is refused by name, never repaired.
 
 `pa.Table.from_pylist` drops unknown keys and fills missing ones with null without a word, so
-keys, nulls, lengths and ranges are compared here before Arrow sees them.
+keys, nulls, lengths and ranges are compared here before Arrow sees them. Arrow also reads bytes
+as text or as numbers, true as 1, 0.5 as the whole number 0 and a set in any order; such values
+are refused as well.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from types import NoneType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -54,19 +58,34 @@ def check_table(table: pa.Table, schema: pa.Schema) -> None:
 
 def _column(rows: Sequence[Mapping[str, Any]], field: pa.Field, schema: pa.Schema) -> pa.Array:
     values = [row[field.name] for row in rows]
-    try:
-        return pa.array(values, type=field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
-        number = next(i for i, value in enumerate(values) if not _fits(value, field.type))
+    column = _array(values, field.type)
+    if column is None:
+        number = next(i for i, value in enumerate(values) if _array([value], field.type) is None)
         _refuse(number, field, schema, f"is {values[number]!r}, not {field.type}")
+    return column
 
 
-def _fits(value: Any, kind: pa.DataType) -> bool:
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    if not _are_what_they_seem(values, kind):
+        return None
     try:
-        pa.array([value], type=kind)
+        return pa.array(values, type=kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError, TypeError):
-        return False
-    return True
+        return None
+
+
+def _are_what_they_seem(values: Sequence[Any], kind: pa.DataType) -> bool:
+    """Whether no value would become another one on its way into Arrow."""
+    types = set(map(type, values)) - {NoneType}
+    if pa.types.is_fixed_size_list(kind):
+        if not all(issubclass(one, list | tuple | np.ndarray) for one in types):
+            return False
+        items = list(chain.from_iterable(value for value in values if value is not None))
+        return _are_what_they_seem(items, kind.value_type)
+    if pa.types.is_string(kind):
+        return all(issubclass(one, str) for one in types)
+    whole = all(issubclass(one, int | np.integer) for one in types)
+    return bool not in types and (whole or not pa.types.is_integer(kind))
 
 
 def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from data_store.commands.options import StoreOption
+
 app = typer.Typer(
     help="Train a small image quality student from a store, and use it.",
     no_args_is_help=True,
@@ -18,10 +20,7 @@ COLUMNS = ("name", "srcc", "krcc", "plcc", "plcc_fitted", "rmse", "mae", "bias",
 
 @app.command()
 def run(
-    store: Annotated[
-        Path,
-        typer.Option(envvar="LEAF_STORE", help="Store with the teacher's answers and the MOS."),
-    ],
+    store: StoreOption,
     run_folder: Annotated[
         Path, typer.Option("--run", help="Folder of this run: new, or of the same run to go on.")
     ],

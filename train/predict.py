@@ -13,7 +13,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data_store.console import progress
-from data_store.image_import import image_files
+from data_store.image_bytes import read_image
+from data_store.image_folders import image_files
 from data_store.pictures import decode_rgb
 from schemas.errors import ImageError, InputError
 from schemas.ids import sha256_bytes
@@ -97,9 +98,9 @@ def _most_calibrated(names: Sequence[str]) -> str:
 
 def _read(path: Path, images: ImageSettings) -> _File:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return _File(path, None, None, f"the file cannot be read: {error.strerror}")
+        data = read_image(str(path))
+    except ImageError as error:
+        return _File(path, None, None, error.what)
     image_id = sha256_bytes(data)
     try:
         image = decode_rgb(data, where=path)

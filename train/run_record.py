@@ -52,7 +52,7 @@ def record_run(
     record = {
         "run_id": id_of(deciding),
         **deciding,
-        "store": str(store.root),
+        "store": store.address,
         "counts": _counts(data),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: metadata.version(name) for name in PACKAGES},

@@ -69,7 +69,7 @@ def choose_teacher(store: Store, wanted: str) -> str:
     if not known:
         raise NotEnoughData(
             "no teacher has judged an image yet",
-            where=store.root,
+            where=store.address,
             fix="run `annotate points` and `annotate pairs` first",
         )
     fitting = [i for i, name in known if not wanted or name == wanted or i.startswith(wanted)]

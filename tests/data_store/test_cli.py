@@ -1,6 +1,9 @@
 """The command `store`, as people and programs use it."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -51,6 +54,54 @@ def test_a_wrong_query_exits_2_with_what_where_and_fix_and_no_trace(filled, cli)
     assert "Traceback" not in done.stderr
 
 
+def test_the_query_comes_from_a_file_or_from_stdin_with_its_parameters(filled, tmp_path, cli):
+    (tmp_path / "query.sql").write_text("select name from images where name = $name")
+    words = ("--store", filled, "--json", "--param", "name=image_03.png")
+    found = cli("store", "sql", "--file", tmp_path / "query.sql", *words).stdout
+    assert json.loads(found) == [{"name": "image_03.png"}]
+    store = Path(sys.executable).parent / "store"
+    done = subprocess.run(
+        [store, "sql", "-", "--store", filled, "--csv"],
+        input="select 'ä' as letter",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == '"letter"\n"ä"\n'
+
+
+def test_a_long_table_is_cut_and_says_so_on_stderr(filled, cli):
+    done = cli("store", "sql", "from range(1500)", "--store", filled)
+    assert "999" in done.stdout
+    assert "1000" not in done.stdout
+    assert done.stderr.startswith("500 more rows; ")
+    rows = cli("store", "sql", "from range(1500)", "--store", filled, "--json").stdout
+    assert len(json.loads(rows)) == 1500
+
+
+def test_deleting_the_index_changes_nothing_that_a_command_says(filled, tmp_path, cli):
+    target = tmp_path / "out.parquet"
+    query = ("sql", "from images join mos using (image_id) order by name")
+    commands = [
+        ("status",),
+        ("status", "--json"),
+        query,
+        (*query, "--json"),
+        (*query, "--csv"),
+        (*query, "--parquet", target),
+    ]
+
+    def said(words):
+        target.unlink(missing_ok=True)
+        done = cli("store", *words, "--store", filled)
+        return done.stdout, done.stderr, target.read_bytes() if target in words else b""
+
+    for words in commands:
+        before = said(words)
+        (filled / "index.duckdb").unlink()
+        assert said(words) == before, words
+
+
 def test_status_says_what_is_there_and_what_is_missing(filled, cli):
     found = json.loads(cli("store", "status", "--store", filled, "--json").stdout)
     assert {row["table_name"]: row["rows"] for row in found["tables"]} == {"images": 12, "mos": 12}
@@ -80,10 +131,31 @@ def test_bad_files_are_counted_and_listed(tmp_path, image_folder, cli):
         (("add-images", "nowhere", "--store", "new"), "no such folder"),
         (("add-mos", "nowhere.csv", "--scale", "1", "5", "--store", "STORE"), "cannot be read"),
         (("add-mos", "mos.csv", "--store", "STORE"), "--scale"),
-        (("sql", "--store", "STORE"), "Missing argument"),
     ],
 )
 def test_wrong_words_exit_2_and_say_so(filled, cli, words, said, monkeypatch):
     monkeypatch.chdir(filled.parent)
     done = cli("store", *(word.replace("STORE", str(filled)) for word in words), code=2)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "no query was given"),
+        (("select 1", "--file", "query.sql"), "a query and a file were given"),
+        (("--file", "nowhere.sql"), "the query cannot be read"),
+        (("--file", "picture.sql"), "the query cannot be read"),
+        (("select 1", "--json", "--csv"), "--json and --csv exclude each other"),
+        (("select 1", "--parquet", "STORE/a.parquet"), "inside the store"),
+        (("select 1", "--param", "x"), "'x' is not name=value"),
+        (("select 1", "--limit", "0"), "--limit"),
+    ],
+)
+def test_wrong_words_to_sql_exit_2_and_say_so(store, tmp_path, cli, words, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picture.sql").write_bytes(b"\x89PNG\xff")
+    words = (word.replace("STORE", str(store.root)) for word in words)
+    done = cli("store", "sql", *words, "--store", store.root, code=2)
+    assert said in done.stderr
+    assert done.stdout == ""

@@ -1,12 +1,14 @@
 """Every kind of image file becomes plain RGB, or is refused with a reason."""
 
 import io
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_store.pictures import open_rgb
+from data_store.pictures import MAX_PIXELS, decode_rgb, open_checked, open_rgb, small_grey
 from schemas.errors import ImageError
 from tests.conftest import picture
 
@@ -99,3 +101,52 @@ def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path):
     with pytest.raises(ImageError) as refused:
         open_rgb(tmp_path / "bomb.png")
     assert refused.value.reason == "too_large"
+
+
+def test_a_large_picture_passes_up_to_the_limit_and_no_limit_of_the_library_interferes(tmp_path):
+    Image.new("1", (14_000, 14_000)).save(tmp_path / "large.png")
+    data = (tmp_path / "large.png").read_bytes()
+    assert open_checked(data, where="large.png", max_pixels=MAX_PIXELS).size == (14_000, 14_000)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA"])
+def test_what_the_file_holds_counts_and_not_its_name(tmp_path, kind):
+    picture(0).save(tmp_path / "image.png", kind)
+    with pytest.raises(ImageError) as refused:
+        open_rgb(tmp_path / "image.png")
+    assert refused.value.reason == "not_an_image"
+
+
+def test_a_broken_avif_is_refused_like_any_broken_file():
+    stream = io.BytesIO()
+    picture(0, size=64).save(stream, "AVIF")
+    data = stream.getvalue()
+    pixels = data.index(b"mdat") + 4
+    with pytest.raises(ImageError):
+        decode_rgb(data[:pixels] + b"\xff" * (len(data) - pixels), where="broken.avif")
+
+
+def test_decoding_in_threads_leaves_warnings_as_they_were():
+    stream = io.BytesIO()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff"  # Pillow warns of it
+    picture(0).save(stream, "JPEG", exif=exif)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = pool.map(lambda _: decode_rgb(stream.getvalue(), where="test").size, range(100))
+    assert set(sizes) == {(48, 48)}
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="odd"):
+        warnings.warn("odd", UserWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16", "CMYK"])
+def test_looking_at_a_picture_is_seeing_it_small_and_grey(mode):
+    scene = picture(3, size=1400).convert("L")
+    image = scene if mode != "I;16" else Image.fromarray(np.asarray(scene, np.uint16) * 257)
+    stream = io.BytesIO()
+    image.convert(mode).save(stream, "TIFF" if mode == "CMYK" else "PNG")
+    opened = open_checked(stream.getvalue(), where="test", max_pixels=MAX_PIXELS)
+    seen = small_grey(opened, where="test")
+    assert seen.mode == "L"
+    found, wanted = (np.asarray(i.resize((8, 8), Image.Resampling.BOX), int) for i in (seen, scene))
+    assert np.abs(found - wanted).max() <= 4

@@ -3,26 +3,15 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import RowRefused
 from schemas.points import POINTS
 from schemas.rejections import REJECTIONS
 from schemas.rows import to_table
-
-LOGPROBS = st.lists(st.floats(-100, 0, width=32), min_size=5, max_size=5)
-COUNTS = st.integers(1, 10**6)
-POINT_ROWS = st.fixed_dictionaries(
-    {
-        "image_id": st.text(max_size=80),
-        "teacher_id": st.text(max_size=80),
-        "prompt_id": st.text(max_size=80),
-        "level_logprobs": LOGPROBS,
-        "prompt_tokens": COUNTS,
-        "cached_tokens": COUNTS,
-    }
-)
+from schemas.tables import TABLES
+from tests.schemas.any_rows import as_text, rows_of, wrong_values_of
 
 
 def good_row() -> dict[str, object]:
@@ -36,9 +25,49 @@ def good_row() -> dict[str, object]:
     }
 
 
-@given(st.lists(POINT_ROWS, max_size=20))
-def test_any_valid_row_comes_out_as_it_went_in(rows):
-    assert to_table(rows, POINTS).to_pylist() == rows
+@pytest.mark.parametrize("table", TABLES)
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_valid_rows_come_out_as_they_went_in(table, data):
+    rows = data.draw(rows_of(TABLES[table], min_size=0))
+    assert as_text(to_table(rows, TABLES[table]).to_pylist()) == as_text(rows)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_wrong_value_is_refused_with_its_row_and_column(table, data):
+    schema = TABLES[table]
+    rows = data.draw(rows_of(schema, max_size=4))
+    number = data.draw(st.integers(0, len(rows) - 1))
+    field = data.draw(st.sampled_from(list(schema)))
+    rows[number] = {**rows[number], field.name: data.draw(wrong_values_of(field))}
+    with pytest.raises(RowRefused) as refused:
+        to_table(rows, schema)
+    assert refused.value.what.startswith(f"row {number}: column {field.name} ")
+    assert refused.value.where == f"table {table}, row {number}, column {field.name}"
+
+
+@pytest.mark.parametrize("table", TABLES)
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_wrong_key_is_refused_with_its_row(table, data):
+    schema = TABLES[table]
+    rows = data.draw(rows_of(schema, max_size=4))
+    number = data.draw(st.integers(0, len(rows) - 1))
+    name = data.draw(st.sampled_from(schema.names))
+    row = dict(rows[number])
+    said = data.draw(st.sampled_from(["missing", "unknown"]))
+    if said == "missing":
+        del row[name]
+    else:
+        name += " "
+        row[name] = None
+    rows[number] = row
+    with pytest.raises(RowRefused) as refused:
+        to_table(rows, schema)
+    assert refused.value.what == f"row {number} has the wrong keys: {name} is {said}"
+    assert refused.value.where == f"table {table}, row {number}"
 
 
 @pytest.mark.parametrize(
@@ -46,12 +75,17 @@ def test_any_valid_row_comes_out_as_it_went_in(rows):
     [
         ("image_id", None, "row 1: column image_id is null"),
         ("image_id", 7, "row 1: column image_id is 7, not string"),
+        ("image_id", b"a", "row 1: column image_id is b'a', not string"),
+        ("image_id", "\ud800", "row 1: column image_id is '\\ud800', not string"),
+        ("level_logprobs", b"\x00\x00\x00\x00\x00", "row 1: column level_logprobs is b'"),
+        ("level_logprobs", [0.0, False, 0.0, 0.0, 0.0], "row 1: column level_logprobs is"),
         ("level_logprobs", [-1.0] * 4, "row 1: column level_logprobs is"),
         ("level_logprobs", [-1.0, None, -1.0, -1.0, -1.0], "column level_logprobs holds a null"),
         ("level_logprobs", [-1.0, math.nan, -1.0, -1.0, -1.0], "column level_logprobs holds nan"),
         ("level_logprobs", [-1.0, 0.5, -1.0, -1.0, -1.0], "column level_logprobs holds 0.5"),
         ("prompt_tokens", 0, "column prompt_tokens holds 0"),
         ("prompt_tokens", 2**40, "column prompt_tokens is"),
+        ("prompt_tokens", 30.5, "row 1: column prompt_tokens is 30.5, not int32"),
         ("prompt_tokens", "many", "column prompt_tokens is 'many'"),
     ],
 )

@@ -1,0 +1,129 @@
+"""Hypothesis strategies for the rows of any table, made from its schema alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from schemas.fields import key_columns, numeric_range
+
+ODD_TEXT = (
+    "",
+    "\0",
+    "before\0after",
+    "it's; drop table points --",
+    '"quoted" \\back\\slash\\',
+    "line\r\nline\u2028line",
+    "é",
+    "e\u0301",
+    "\ufeff\ufffe\U0010ffff",
+    "ﷺ" * 1000,
+)
+
+
+def as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a text that tells 1 from 1.0 and 0.0 from -0.0, which are equal."""
+    return repr([sorted(row.items()) for row in rows])
+
+
+def rows_of(schema: pa.Schema, *, min_size: int = 1, max_size: int = 8) -> Any:
+    """Lists of valid rows, no two with the same key."""
+    keys = key_columns(schema)
+    return st.lists(
+        row_of(schema),
+        min_size=min_size,
+        max_size=max_size,
+        unique_by=lambda row: tuple(row[key] for key in keys),
+    )
+
+
+def row_of(schema: pa.Schema) -> Any:
+    """Valid rows."""
+    return st.fixed_dictionaries({field.name: values_of(field) for field in schema})
+
+
+def values_of(field: pa.Field) -> Any:
+    """Valid values of a column, null among them where it may be null."""
+    values = _values(field.type, numeric_range(field))
+    return st.none() | values if field.nullable else values
+
+
+def wrong_values_of(field: pa.Field) -> Any:
+    """Values that a column must refuse."""
+    wrong = [_wrong_type(field.type)]
+    if not field.nullable:
+        wrong.append(st.none())
+    item_type = field.type
+    if pa.types.is_fixed_size_list(field.type):
+        item_type = field.type.value_type
+        good = _values(item_type, numeric_range(field))
+        length = field.type.list_size
+        wrong.append(st.lists(good, max_size=2 * length).filter(lambda v: len(v) != length))
+        bad = st.none() | _wrong_numbers(item_type, numeric_range(field))
+        wrong.append(_with_one_bad_item(st.lists(good, min_size=length, max_size=length), bad))
+    elif not pa.types.is_string(field.type):
+        wrong.append(_wrong_numbers(field.type, numeric_range(field)))
+    return st.one_of(wrong)
+
+
+def _with_one_bad_item(vectors: Any, bad: Any) -> Any:
+    return st.builds(
+        lambda vector, item, place: [*vector[: place % len(vector)], item, *vector[1:]][
+            : len(vector)
+        ],
+        vectors,
+        bad,
+        st.integers(0, 10),
+    )
+
+
+def _values(kind: pa.DataType, within: tuple[float, float] | None) -> Any:
+    if pa.types.is_string(kind):
+        return st.text(max_size=40) | st.sampled_from(ODD_TEXT)
+    if pa.types.is_fixed_size_list(kind):
+        return st.lists(
+            _values(kind.value_type, within), min_size=kind.list_size, max_size=kind.list_size
+        )
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        low, high = within or (limits.min, limits.max)
+        return st.integers(max(int(low), limits.min), min(int(high), limits.max))
+    low, high = within or (None, None)
+    return st.floats(
+        None if low is None else _rounded(kind, low, np.inf),
+        None if high is None else _rounded(kind, high, -np.inf),
+        width=kind.bit_width,
+        allow_nan=False,
+        allow_infinity=False,
+    )
+
+
+def _rounded(kind: pa.DataType, bound: float, towards: float) -> float:
+    """The bound, or the next number inside it that the type can hold."""
+    number = kind.to_pandas_dtype()(bound)
+    inside = number >= bound if towards > 0 else number <= bound
+    return float(number if inside else np.nextafter(number, number.dtype.type(towards)))
+
+
+def _wrong_numbers(kind: pa.DataType, within: tuple[float, float] | None) -> Any:
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        low, high = within or (limits.min, limits.max)
+        outside = st.integers(max_value=int(low) - 1) | st.integers(min_value=int(high) + 1)
+        return outside | st.sampled_from([0.5, np.nan, np.inf, True])
+    wrong = st.sampled_from([np.nan, np.inf, -np.inf, True])
+    if within is None:
+        return wrong
+    outside = st.floats(max_value=np.nextafter(within[0], -np.inf) - 1, allow_infinity=False)
+    return wrong | outside | st.floats(min_value=within[1] + 1, allow_infinity=False)
+
+
+def _wrong_type(kind: pa.DataType) -> Any:
+    wrong: list[Any] = [b"bytes", {"a": 1}, {1.0, 2.0}, object(), "\ud800", [[1.0]], []]
+    if not pa.types.is_string(kind):
+        wrong += ["text", "1"]
+    if pa.types.is_string(kind):
+        wrong += [1, 1.5, True]
+    return st.sampled_from(wrong)
