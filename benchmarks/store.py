@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +79,8 @@ def _write(folder: Path, rows: int) -> Measured:
     counts: Counter[str] = Counter()
     for number, (table, teacher_id, made) in enumerate(_tables(ids)):
         turns = [
-            lambda t=table, r=made, w=teacher_id: commit_rows(
-                store, t, r, producer="benchmark", teacher_id=w
-            ),
-            lambda r=made, p=bare / f"{number}.parquet": pq.write_table(r, p, compression="zstd"),
+            partial(commit_rows, store, table, made, producer="benchmark", teacher_id=teacher_id),
+            partial(pq.write_table, made, bare / f"{number}.parquet", compression="zstd"),
         ]
         # Turn by turn, and each first as often as second: the disk is never the same twice.
         order = (0, 1) if number % 2 else (1, 0)
@@ -144,7 +143,7 @@ def _histogram_figures(folder: Path, suffix: str) -> Measured:
     for view in ("points", "pairs"):
         sql = HISTOGRAM.format(view=view)
         counted = sum(query(store, sql).column("rows").to_pylist())  # warms the disk's cache
-        spent = [_timed(lambda s=sql: query(store, s)) for _ in range(5)]
+        spent = [_timed(partial(query, store, sql)) for _ in range(5)]
         figures[f"{view}_confidence_histogram{suffix}"] = (statistics.median(spent), "s")
         figures[f"{view}_confidence_histogram{suffix}_rows"] = (float(counted), "rows")
     return figures

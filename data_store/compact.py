@@ -156,7 +156,8 @@ def _merge(connection: duckdb.DuckDBPyConnection, store: Store, merge: Sequence[
         )
         merged = Shard(first.shard.table, path.relative_to(store.root).as_posix())
         check_bytes(merged, store.folder.read(merged.name), where=path)
-    return sum(one.row_count for one in merge) - rows.num_rows
+    dropped: int = sum(one.row_count for one in merge) - rows.num_rows
+    return dropped
 
 
 def _rows_that_stand(

@@ -22,6 +22,10 @@ FAULT_POINTS = (
     "compact.merged",
     "compact.half_deleted",
     "compact.done",
+    "repair.begun",
+    "repair.copied",
+    "repair.moved",
+    "repair.done",
 )
 
 _WANTED = "LEAF_FAULT_POINT"

@@ -68,13 +68,18 @@ class LocalFolder:
         Raises:
             StoreUnreachable: a folder may not be listed, so that its shards would be missing.
         """
+        # Listing a folder is no snapshot: it can miss a merged shard that has just appeared and
+        # also the ones that it replaced. Of two listings, one after the other, one has either.
+        return sorted({*self._listed(below), *self._listed(below)})
+
+    def _listed(self, below: str) -> list[str]:
         top = self.root / below if below else self.root
         found = []
         for parent, _, names in os.walk(top, onerror=_not_listed):
             here = Path(parent).relative_to(self.root).as_posix()
             prefix = "" if here == "." else f"{here}/"
             found += [prefix + name for name in names]
-        return sorted(found)
+        return found
 
     def has(self, name: str) -> bool:
         """As `Folder.has`.

@@ -26,13 +26,15 @@ from data_store.faults import reach
 from data_store.files import TEMPORARY_PREFIX, temporary_beside
 from data_store.index_content import bring_up_to_date, is_current
 from data_store.layout import Shard, Store
-from data_store.unique_rows import quoted
+from data_store.shards import check_bytes
+from data_store.unique_rows import pattern, quoted
 from schemas.errors import LeafError, StoreNotWritable
 
 MEMORY_LIMIT = "2GB"
 """Larger sorts and joins go to disk; the machine is the teacher's or the trainer's."""
 
 ATTEMPTS = 20
+_WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 ABANDONED_AFTER_S = 600.0
 
 Answer = TypeVar("Answer")
@@ -78,14 +80,23 @@ def read(store: Store, work: Callable[[Connection], Answer]) -> Answer:
         try:
             with reader(store, shards) as connection:
                 return work(connection)
-        except (duckdb.IOException, FileNotFoundError, LeafError) as error:
+        except (duckdb.Error, FileNotFoundError, LeafError) as error:
             cause = error.__cause__ if isinstance(error, LeafError) else error
             vanished = isinstance(cause, duckdb.IOException | FileNotFoundError)
             last = attempt == ATTEMPTS - 1
             if last or not vanished or set(shards) <= set(store.shards()):
+                if isinstance(error, duckdb.Error) and not isinstance(error, _WRONG_SQL):
+                    _blame_damage(store, shards)
                 raise
             time.sleep(0.01 * attempt)
     raise RuntimeError  # the loop returns or raises
+
+
+def _blame_damage(store: Store, shards: Sequence[Shard]) -> None:
+    """Name the shard that was damaged after it was indexed, if that is why a query failed."""
+    for shard in shards:
+        path = store.root / shard.name
+        check_bytes(shard, path.read_bytes(), where=path)
 
 
 def refresh(store: Store) -> int:
@@ -116,7 +127,9 @@ def reader(store: Store, shards: Sequence[Shard] | None = None) -> Iterator[Conn
     store.folder.fetch(shard.name for shard in shards)
     with _connect() as connection:
         _attach_current(connection, store, shards)
-        connection.execute(f"set allowed_directories = [{quoted(str(store.root))}]")
+        # Paths are checked as they are written, and the views write them as patterns.
+        allowed = {str(store.root), pattern(str(store.root))}
+        connection.execute(f"set allowed_directories = [{', '.join(map(quoted, allowed))}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set python_enable_replacements = false")
         connection.execute("set lock_configuration = true")
@@ -142,7 +155,7 @@ def _attach_next(
     for path in (store.index_path, store.spare_index_path):
         try:
             made = _make(store, shards, previous, temporary_beside(path))
-        except (OSError, duckdb.IOException, StoreNotWritable):
+        except (OSError, duckdb.Error, StoreNotWritable):
             if set(shards) - set(store.shards()):
                 raise  # not the index's folder is at fault: a shard went away
             continue
@@ -150,7 +163,12 @@ def _attach_next(
         if not _attach(connection, made):
             continue
         # Attached first, renamed then: another process may already have put its own there.
-        made.replace(path)
+        try:
+            made.replace(path)
+        except OSError:  # a folder stands in its place
+            connection.execute("use memory; detach store")
+            made.unlink(missing_ok=True)
+            continue
         reach("index.published")
         _clear_abandoned(path.parent)
         return
@@ -186,8 +204,9 @@ def _bring_file_up_to_date(store: Store, shards: Sequence[Shard], target: Path) 
 
 def _connect() -> Connection:
     spill = Path(tempfile.gettempdir()) / f"leaf-iqa-spill-{os.getpid()}"
-    settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
-    connection = duckdb.connect(":memory:", config=settings)
+    connection = duckdb.connect(
+        ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)}
+    )
     connection.execute("set enable_progress_bar = false")  # stdout belongs to the results
     return connection
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from importlib import resources
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from data_store.faults import reach
 from data_store.layout import Shard, Store
-from data_store.shards import read_footer
+from data_store.shards import check_bytes, read_footer
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
 from schemas.fields import field, key_columns
 from schemas.ids import sha256_text
@@ -129,6 +130,9 @@ def _list_shards(connection: duckdb.DuckDBPyConnection, store: Store, new: Seque
 
 def _shard_row(store: Store, shard: Shard, number: int) -> dict[str, object]:
     footer = read_footer(store, shard)
+    path = store.root / shard.name
+    # Once per shard: DuckDB would take most flipped bits for data.
+    check_bytes(shard, path.read_bytes(), where=path)
     notes = {key.decode(): value.decode() for key, value in footer.metadata.items()}
     return {
         "number": number,
@@ -210,20 +214,22 @@ def _hash_new(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -
 
 def _collect_repeated(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
     """Put the hashes that stand more than once, and in a new shard, into table `repeated`."""
-    (all_new,) = connection.sql(
-        f"select count(*) = 0 from shards where table_name = '{table}'"
+    in_new = f"select {column} from internal.keys_{table} join new_shards using (number)"
+    (old,) = connection.sql(
+        f"select count(*) from shards where table_name = '{table}'"
         " and number not in (select number from new_shards)"
     ).fetchall()[0]
-    in_new = (
-        ""
-        if all_new  # the rows need not be looked up among themselves
-        else f"where {column} in (select {column} from internal.keys_{table}"
-        " where number in (select number from new_shards))"
+    candidates = (
+        f"select {column} from internal.keys_{table} where {column} in ({in_new})"
+        if old
+        else in_new  # a new index: the rows need not be looked up among themselves
     )
-    connection.execute(
-        f"create or replace temp table repeated as select {column} from internal.keys_{table} {in_new}"
-        f" group by {column} having count(*) > 1"
-    )
+    # Sorting ten million numbers takes NumPy a tenth of the time that DuckDB takes to group them.
+    hashes = np.sort(connection.sql(candidates).to_arrow_table().column(0).to_numpy())
+    repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    connection.register("found", pa.table({column: repeated}))
+    connection.execute("create or replace temp table repeated as from found")
+    connection.unregister("found")
 
 
 def _files(connection: duckdb.DuckDBPyConnection, store: Store, condition: str) -> list[ShardFile]:

@@ -39,6 +39,9 @@ _SHARD_NAME = re.compile(
 )
 
 
+_TABLE_ORDER = {table: place for place, table in enumerate(TABLES)}
+
+
 class Shard(NamedTuple):
     """A committed shard: its table, and its name below the store."""
 
@@ -79,12 +82,13 @@ class Store:
 
     def shards(self) -> list[Shard]:
         """Every committed shard, in a fixed order; a file with another name is none."""
-        return [
-            Shard(table, name)
-            for table in TABLES
-            for name in self.folder.files(table)
+        # One listing for all tables: on object storage every listing is a question to a server.
+        found = [
+            Shard(name.partition("/")[0], name)
+            for name in self.folder.files()
             if is_shard_name(name)
         ]
+        return sorted(found, key=lambda shard: (_TABLE_ORDER[shard.table], shard.name))
 
     def shard_paths(self) -> Iterator[tuple[str, Path]]:
         """Every committed shard as (table, path on this machine)."""
@@ -134,7 +138,13 @@ def is_shard_name(name: str) -> bool:
 
 
 def shard_name(table: str, sha256: str, teacher_id: str = "") -> str:
-    """The name of a shard; points and pairs lie in one folder per teacher."""
+    """The name of a shard; points and pairs lie in one folder per teacher.
+
+    Raises:
+        ValueError: a table by teacher, and no teacher: no reader would look there.
+    """
+    if table in BY_TEACHER and not re.fullmatch(_SHA, teacher_id):
+        raise ValueError(f"{teacher_id!r} is no teacher_id, and rows of {table} need one")
     between = f"teacher={teacher_id}/" if table in BY_TEACHER else ""
     return f"{table}/{between}{sha256}.parquet"
 

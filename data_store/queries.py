@@ -153,21 +153,7 @@ def answered_pairs(store: Store, teacher_id: str, prompt_id: str) -> pa.Table:
     )
 
 
-def known_files(store: Store) -> pa.Table:
-    """Every file row: image_id, path, group_id."""
-    return query(store, "select image_id, path, group_id from image_files")
-
-
-def table_sizes(store: Store) -> pa.Table:
-    """Per table: shards, rows as written, bytes, and when last written."""
-    return query(
-        store,
-        """
-        select table_name, count(*) as shards, sum(row_count)::bigint as rows,
-            sum(file_bytes)::bigint as bytes, max(created) as last_written
-        from shards group by table_name order by table_name
-        """,
-    )
-
-
-_BELOW_FOLDER = "($folder::varchar is null or starts_with(path, $folder || '/'))"
+_BELOW_FOLDER = (
+    "($folder::varchar is null or starts_with(path, $folder || '/')"
+    " or starts_with(path, $folder || '::') or path = $folder)"
+)

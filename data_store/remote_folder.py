@@ -33,8 +33,7 @@ PATIENCE_WITH_S3: dict[str, Any] = {
     "read_timeout": 10,
     "retries": {"mode": "standard", "total_max_attempts": 3},
 }
-"""Seconds, and tries of one request. By its own defaults a request to a server that accepts
-connections and never answers takes over six minutes to fail."""
+"""Seconds, and tries of one request. By the defaults a server that never answers takes minutes."""
 
 ROUNDS_WITH_S3 = 2
 """How often s3fs tries anew after these tries, for instance where an answer broke off."""
@@ -179,7 +178,7 @@ class RemoteFolder:
             self._system.invalidate_cache()
             # Storage that knows no prefixes lists everything, so names are compared here too.
             found = self._system.find(self._path, prefix=prefix)
-        names = (str(name)[len(self._path) :].lstrip("/") for name in found)
+            names = (str(name)[len(self._path) :].lstrip("/") for name in found)
         return (name for name in names if name.startswith(prefix))
 
     def _fetch_one(self, name: str) -> FileNotFoundError | None:
@@ -234,6 +233,12 @@ def _talking(address: str, *, missing: str = "") -> Iterator[None]:
             missing,
             where=address,
             fix="check the address; a bucket is made with the storage's own tools",
+        ) from error
+    except ImportError as error:
+        raise StoreUnreachable(
+            f"the package for this kind of storage is missing: {error}",
+            where=address,
+            fix="for s3:// install s3fs, which is the extra leaf-iqa[s3]",
         ) from error
     # Every kind of storage has errors of its own, with no common base but Exception.
     except Exception as error:

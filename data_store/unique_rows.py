@@ -6,6 +6,7 @@ Choosing costs a sort, so it is done only among shards of which the index knows 
 key.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ _CHOICE = {
     # A group that was given stands before one that was found, and both before none; of two looks
     # at one file the later one tells best whether it must be hashed again.
     "images": "case grouped_by when 'given' then 0 when 'look_alike' then 1 else 2 end,"
-    " modified_ns desc nulls last, ",
+    " modified_ns desc nulls last, perceptual_hash is null, ",
 }
 
 
@@ -61,9 +62,7 @@ def unique_rows(table: str, shards: Sequence[ShardFile]) -> str:
     return f"({' union all '.join(parts)})"
 
 
-def all_rows(
-    table: str, shards: Iterable[ShardFile], *, keep: tuple[str, ...] = ("shard",)
-) -> str:
+def all_rows(table: str, shards: Iterable[ShardFile], *, keep: tuple[str, ...] = ("shard",)) -> str:
     """A SELECT of every row of these shards in the present version.
 
     `keep` names what is added: `shard`, the hash in its name, and `place`, the row's number.
@@ -84,8 +83,13 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def pattern(path: str) -> str:
+    """A path as DuckDB has to be given it: it takes [, * and ? in a path for a pattern."""
+    return re.sub(r"[\[*?]", r"[\g<0>]", path)
+
+
 def _read(paths: Sequence[str]) -> str:
-    files = ", ".join(quoted(path) for path in paths)
+    files = ", ".join(quoted(pattern(path)) for path in paths)
     return (
         "(select * exclude (filename, file_row_number),"
         " parse_filename(filename, true) as shard, file_row_number as place"

@@ -11,7 +11,7 @@ LeafError                    prints its message without a trace and exits 2
 │   ├── StoreFormatError     the store was made by another format version
 │   ├── ShardDamaged         a shard's bytes are not what its name says
 │   ├── StoreNotWritable     the disk is full, or this user may not write
-│   ├── StoreUnreachable     the object storage does not answer
+│   ├── StoreUnreachable     the place that holds it does not answer
 │   ├── RowRefused           a row does not fit its table's schema
 │   └── QueryRefused         a query is wrong or would do more than read
 ├── TeacherError             the teacher cannot answer
@@ -87,7 +87,7 @@ class StoreNotWritable(StoreError):
 
 
 class StoreUnreachable(StoreError):
-    """The object storage that holds the store does not answer."""
+    """The place that holds the store does not answer, or this user may not read it."""
 
 
 class RowRefused(StoreError):

@@ -60,7 +60,8 @@ IMAGES = table_schema(
         field(
             "perceptual_hash",
             pa.string(),
-            doc="64-bit pHash of the pixels, 16 hex digits; null where it was not computed",
+            doc="64-bit pHash of the pixels, 16 hex digits; null where it was not computed, "
+            "zeros where the picture is nearly one colour, which is like no other",
             nullable=True,
         ),
         field(

@@ -23,7 +23,7 @@ from data_store.shards import commit_rows
 from schemas.fields import numeric_range, schema_version
 from schemas.ids import sha256_text
 from schemas.rows import to_table
-from schemas.tables import TABLES
+from schemas.tables import BY_TEACHER, TABLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "shards"
 ROWS = 3
@@ -47,7 +47,13 @@ def make_golden_shards(folder: Path) -> list[Path]:
         # The footer names the machine that wrote a shard; these are published.
         with tempfile.TemporaryDirectory() as scratch, _nameless_machine():
             store = create_store(Path(scratch) / "store")
-            shard = commit_rows(store, table, to_table(rows, schema), producer="golden")
+            shard = commit_rows(
+                store,
+                table,
+                to_table(rows, schema),
+                producer="golden",
+                teacher_id=sha256_text("teacher") if table in BY_TEACHER else "",
+            )
             shutil.copyfile(shard, kept)
         text = json.dumps(rows, indent=1, ensure_ascii=False)
         kept.with_suffix(".json").write_text(text + "\n", encoding="utf-8")

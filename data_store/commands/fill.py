@@ -15,7 +15,7 @@ def init(
     from data_store.console import say
     from data_store.layout import create_store
 
-    say(f"store: {create_store(store).root}")
+    say(f"store: {create_store(store).address}")
 
 
 def add_images(
@@ -42,6 +42,10 @@ def add_images(
         Path | None,
         typer.Option(help="File naming the source of each image: a split never parts a group."),
     ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(help="Published data set whose image names tell the groups; see add-mos."),
+    ] = "",
     image_column: Annotated[str, typer.Option(help="Column of --groups: file name.")] = "image",
     group_column: Annotated[str, typer.Option(help="Column of --groups: group.")] = "group",
     look_alike_distance: Annotated[
@@ -59,15 +63,17 @@ def add_images(
     from data_store.console import print_json, say
     from data_store.given_groups import read_groups
     from data_store.image_import import add_images as register
-    from data_store.image_sources import find_images
+    from data_store.image_sources import find_images, list_images
     from data_store.layout import create_store
+    from data_store.mos_layouts import layout as layout_named
+    from data_store.mos_layouts import layout_groups
     from data_store.parquet_images import ImageColumns
 
     named = (
-        read_groups(groups, image_column=image_column, group_column=group_column)
-        if groups
-        else None
+        read_groups(groups, image_column=image_column, group_column=group_column) if groups else {}
     )
+    if layout:
+        layout_named(layout)  # a misspelt name is refused before a store is made
     opened = create_store(store)
     parts = find_images(
         images or [],
@@ -75,6 +81,9 @@ def add_images(
         columns=ImageColumns(bytes_column, name_column),
         without=opened.root,
     )
+    if layout:
+        names = list_images(parts).images.column("name").to_pylist()
+        named = layout_groups(layout, names) | named
     done = register(
         opened,
         parts,

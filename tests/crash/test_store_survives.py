@@ -65,7 +65,8 @@ def temporary_files(store: Store) -> list[str]:
     return [p.name for p in store.root.rglob("*") if p.name.startswith(TEMPORARY_PREFIX)]
 
 
-@pytest.mark.parametrize("point", FAULT_POINTS)
+# Repair is killed in tests/data_store/test_verify.py, on a store that needs it.
+@pytest.mark.parametrize("point", [p for p in FAULT_POINTS if not p.startswith("repair.")])
 def test_dying_at_a_named_point_loses_nothing_and_the_next_run_finishes(filled, ledger, point):
     step = point.partition(".")[0]
     before = promised_numbers(ledger)

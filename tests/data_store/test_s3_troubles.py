@@ -1,6 +1,8 @@
 """What can go wrong with a store on S3 is said in a sentence, in time, and never guessed."""
 
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -15,7 +17,7 @@ from schemas.points import POINTS
 from schemas.rows import to_table
 from tests.data_store.conftest import use_server
 from tests.data_store.rows import TEACHER, point
-from tests.data_store.s3_server import start_server
+from tests.data_store.s3_server import REPOSITORY, start_server
 
 
 @pytest.fixture
@@ -149,6 +151,20 @@ def test_a_mirror_that_cannot_be_written_is_named(s3_store, tmp_path, monkeypatc
     monkeypatch.setenv("LEAF_CACHE", str(tmp_path / "a file"))
     with pytest.raises(StoreNotWritable, match="LEAF_CACHE"):
         query(open_store(s3_store.address), "from points")
+
+
+def test_without_the_package_for_s3_it_says_how_to_get_it():
+    code = (
+        "import sys; sys.modules['s3fs'] = None; from data_store.layout import open_store;"
+        " from schemas.errors import StoreUnreachable\n"
+        "try: open_store('s3://bucket/store')\n"
+        "except StoreUnreachable as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert done.stdout.startswith("the package for this kind of storage is missing")
+    assert "leaf-iqa[s3]" in done.stdout
 
 
 @pytest.mark.parametrize(
