@@ -165,7 +165,7 @@ def _teacher(
 
 def _opened(store: str, images: Path | None) -> "tuple[Store, str | None]":
     """The store, and the folder to look at if one was given; its images are added first."""
-    from data_store.image_import import add_images
+    from data_store.images.importer import add_images
     from data_store.layout import create_store, open_store
 
     if images is None:

@@ -9,8 +9,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from PIL.Image import Image
 
-from data_store.image_bytes import read_image
-from data_store.pictures import decode_rgb
+from data_store.images.pictures import decode_rgb
+from data_store.images.stored import read_image
 from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
 

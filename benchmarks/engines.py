@@ -18,7 +18,7 @@ from annotate.prompts import shipped_prompt
 from annotate.teachers.engine import EngineName, LabelAnswer, LabelRequest
 from annotate.teachers.teacher import find_teacher
 from benchmarks.record import record
-from data_store.pictures import open_rgb
+from data_store.images.pictures import open_rgb
 from tools.make_demo_images import make_demo_images
 
 BATCH = 64

@@ -16,8 +16,8 @@ from scipy.stats import pearsonr, spearmanr
 
 from data_store.index import query
 from data_store.splits import is_test
+from data_store.sql.user_query import user_query
 from data_store.status import store_status
-from data_store.user_sql import user_query
 from schemas import scale
 from schemas.fields import schema_version
 from schemas.images import IMAGES as IMAGES_SCHEMA

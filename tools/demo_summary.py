@@ -12,7 +12,7 @@ from pathlib import Path
 from data_store.console import print_table, say
 from data_store.files import write_atomically
 from data_store.layout import open_store
-from data_store.user_sql import user_query
+from data_store.sql.user_query import user_query
 
 COLUMNS = ("name", "srcc", "plcc", "rmse", "bias", "n")
 NAMES = ("teacher", "label_free", "leaf_10", "leaf_30", "cft_only_10", "cft_only_30")

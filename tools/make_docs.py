@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from data_store import pictures
-from data_store.image_names import SUFFIXES
+from data_store.images import pictures
+from data_store.images.names import SUFFIXES
 from data_store.index import query
 from data_store.index_content import SHARDS
 from data_store.layout import Store, create_store
@@ -127,7 +127,7 @@ def _view_parts(store: Store, name: str, schema: pa.Schema) -> list[str]:
 
 
 def _pictures_text() -> str:
-    """The module docstring of data_store/pictures.py, less its first paragraph."""
+    """The module docstring of data_store/images/pictures.py, less its first paragraph."""
     paragraphs = (inspect.getdoc(pictures) or "").split("\n\n")[1:]
     endings = ", ".join(sorted(SUFFIXES))
     return "\n\n".join([f"Files ending in {endings}.", *paragraphs])

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_store.pictures import open_rgb
+from data_store.images.pictures import open_rgb
 from schemas.errors import ImageError
 from train.settings import ImageSettings
 from train.transforms import (

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data_store.console import progress
-from data_store.image_bytes import read_image
-from data_store.image_folders import image_files
-from data_store.pictures import decode_rgb
+from data_store.images.pictures import decode_rgb
+from data_store.images.stored import read_image
+from data_store.images.walk import image_files
 from schemas.errors import ImageError, InputError
 from schemas.ids import sha256_bytes
 from train.compute_device import compute_device

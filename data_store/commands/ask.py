@@ -42,23 +42,23 @@ def sql(
     The table `shards` says who wrote what and when. A query can read the store and nothing
     else; docs/queries.md has queries to start from.
     """
-    from data_store import query_output
     from data_store.console import say
     from data_store.layout import open_store
-    from data_store.user_sql import QueryResult, read_parameters, stream_query
+    from data_store.sql import output
+    from data_store.sql.user_query import QueryResult, read_parameters, stream_query
 
     _refuse_several({"--json": as_json, "--csv": as_csv, "--parquet": parquet is not None})
     opened = open_store(store)
-    target = query_output.parquet_target(parquet, opened) if parquet else None
+    target = output.parquet_target(parquet, opened) if parquet else None
 
-    def give(found: QueryResult) -> query_output.FirstRows:
+    def give(found: QueryResult) -> output.FirstRows:
         if target:
-            return query_output.write_parquet(found, limit, target)
+            return output.write_parquet(found, limit, target)
         if as_csv:
-            return query_output.print_csv(found, limit)
+            return output.print_csv(found, limit)
         if as_json:
-            return query_output.print_json_rows(found, limit)
-        return query_output.show_table(found, limit or TABLE_ROWS)
+            return output.print_json_rows(found, limit)
+        return output.show_table(found, limit or TABLE_ROWS)
 
     rows = stream_query(opened, _query_text(query, file), read_parameters(param or []), give)
     if target:

@@ -61,13 +61,13 @@ def add_images(
     from dataclasses import asdict
 
     from data_store.console import print_json, say
-    from data_store.given_groups import read_groups
-    from data_store.image_import import add_images as register
-    from data_store.image_sources import find_images, list_images
+    from data_store.images.given_groups import read_groups
+    from data_store.images.importer import add_images as register
+    from data_store.images.in_parquet import ImageColumns
+    from data_store.images.sources import find_images, list_images
     from data_store.layout import create_store
-    from data_store.mos_layouts import layout as layout_named
-    from data_store.mos_layouts import layout_groups
-    from data_store.parquet_images import ImageColumns
+    from data_store.mos.layouts import layout as layout_named
+    from data_store.mos.layouts import layout_groups
 
     named = (
         read_groups(groups, image_column=image_column, group_column=group_column) if groups else {}
@@ -146,10 +146,10 @@ def add_mos(
 
     from data_store.console import print_json, say
     from data_store.layout import open_store
-    from data_store.mos_import import add_mos as store_mos
-    from data_store.mos_layouts import find_scores
-    from data_store.mos_layouts import layout as layout_named
-    from data_store.mos_scores import MosColumns
+    from data_store.mos.importer import add_mos as store_mos
+    from data_store.mos.layouts import find_scores
+    from data_store.mos.layouts import layout as layout_named
+    from data_store.mos.scores import MosColumns
     from schemas.errors import InputError
 
     paths, columns = [scores], MosColumns()

@@ -27,9 +27,9 @@ def verify(
 ) -> None:
     """Read every byte and every row, and say what is damaged; exits 2 while there is damage."""
     from data_store.console import print_json, print_table, say
+    from data_store.health.repair import repair as mend
+    from data_store.health.verify import verify as look
     from data_store.layout import open_store
-    from data_store.repair import repair as mend
-    from data_store.verify import verify as look
     from schemas.errors import ShardDamaged
 
     opened = open_store(store)

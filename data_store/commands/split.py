@@ -31,11 +31,11 @@ def split(
     A group is never parted, and adding images moves none. Labels are nested: whoever is in a
     share is in every larger one.
     """
-    from data_store import query_output
     from data_store.console import say
     from data_store.layout import open_store
     from data_store.split_table import split_table
-    from data_store.user_sql import QueryResult
+    from data_store.sql import output
+    from data_store.sql.user_query import QueryResult
     from schemas.errors import InputError
 
     if as_json and as_csv:
@@ -58,10 +58,10 @@ def split(
     )
     result = QueryResult(found.schema, iter(found.to_batches()))
     if as_csv:
-        query_output.print_csv(result, None)
+        output.print_csv(result, None)
     elif as_json:
-        query_output.print_json_rows(result, None)
+        output.print_json_rows(result, None)
     else:
-        rows = query_output.show_table(result, TABLE_ROWS)
+        rows = output.show_table(result, TABLE_ROWS)
         if rows.dropped:
             say(f"{rows.dropped} more rows; --csv and --json give all")

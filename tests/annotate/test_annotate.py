@@ -8,7 +8,7 @@ import pytest
 from annotate.answer_writer import Rhythm
 from annotate.pairs import PairPlan, annotate_pairs
 from annotate.points import annotate_points
-from data_store.image_import import add_images
+from data_store.images.importer import add_images
 from data_store.index import query
 from data_store.splits import is_test
 from schemas.errors import InputError, PairBudgetError

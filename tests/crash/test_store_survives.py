@@ -15,10 +15,10 @@ import pytest
 from data_store.compact import compact
 from data_store.faults import FAULT_POINTS
 from data_store.files import TEMPORARY_PREFIX
+from data_store.health.verify import verify
 from data_store.index import query, refresh
 from data_store.layout import Store
 from data_store.shards import check_bytes
-from data_store.verify import verify
 from tests.crash.worker import promised_numbers, row, write
 
 pytestmark = pytest.mark.crash

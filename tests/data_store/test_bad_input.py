@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_store import queries
+from data_store.health.repair import repair
+from data_store.health.verify import verify
 from data_store.index import query, refresh
 from data_store.layout import create_store, open_store, shard_name
-from data_store.repair import repair
 from data_store.shards import commit_rows
-from data_store.verify import verify
 from schemas.errors import (
     LeafError,
     ShardDamaged,

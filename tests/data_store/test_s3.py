@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from data_store.compact import compact
+from data_store.health.verify import verify
 from data_store.index import query, refresh
 from data_store.layout import create_store, open_store
 from data_store.shards import commit_rows
-from data_store.verify import verify
 from schemas.fields import key_columns, schema_version
 from schemas.points import POINTS
 from schemas.rows import to_table

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from data_store.image_import import add_images
+from data_store.images.importer import add_images
 from data_store.index import query
 from data_store.layout import create_store, open_store
 from data_store.shards import commit_rows

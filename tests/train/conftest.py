@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from data_store.image_import import add_images
+from data_store.images.importer import add_images
 from data_store.layout import Store, create_store
-from data_store.mos_import import add_mos
-from data_store.mos_scores import MosColumns
+from data_store.mos.importer import add_mos
+from data_store.mos.scores import MosColumns
 from data_store.queries import human_scores
 from data_store.settings import load_settings
 from data_store.shards import commit_rows

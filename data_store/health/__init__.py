@@ -1,0 +1,1 @@
+"""Checking every file and row of a store, and repairing what is damaged."""

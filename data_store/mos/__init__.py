@@ -1,0 +1,1 @@
+"""Mean opinion scores on their way into a store."""
