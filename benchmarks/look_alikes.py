@@ -16,8 +16,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from benchmarks.record import record
 from data_store.images.look_alikes import hashes_of, perceptual_hash
-from data_store.images.pictures import open_checked, small_grey
 from data_store.images.names import SUFFIXES
+from data_store.images.pictures import open_checked, small_grey
 
 DISTANCES = (0, 2, 4, 6, 8, 10)
 
