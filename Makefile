@@ -30,8 +30,14 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
+# Two at a time, a file on one worker: much of a test is waiting for packages to load.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests that kill processes on purpose, alone; `make test` runs them too.
+.PHONY: test-crash
+test-crash: setup
+	$(BIN)/python -m pytest -m crash
 
 check: setup format-check lint types boundaries docs-check test test-train-alone
 
@@ -41,10 +47,10 @@ TRAIN_BIN := .venv-train/bin
 test-train-alone: setup
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-train
 	$(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -r requirements/train.txt
-	grep -E '^(pytest|pytest-timeout|pluggy|iniconfig|packaging|pygments|hypothesis|sortedcontainers|attrs)==' \
+	grep -E '^(pytest|pytest-timeout|pytest-xdist|execnet|pluggy|iniconfig|packaging|pygments|hypothesis|sortedcontainers|attrs)==' \
 	  requirements/cpu.txt | $(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -r -
 	$(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -e .
-	$(TRAIN_BIN)/python -m pytest tests/train tests/data_store tests/schemas
+	$(TRAIN_BIN)/python -m pytest -n 2 --dist loadfile tests/train tests/data_store tests/schemas
 
 format: setup
 	$(BIN)/ruff format .

@@ -26,8 +26,8 @@ class Folder(Protocol):
     def root(self) -> Path:
         """Where its files can be opened on this machine once they were fetched."""
 
-    def files(self, below: str = "") -> list[str]:
-        """Names of all files below a folder, sorted; none if the folder is not there."""
+    def files(self, *below: str) -> list[str]:
+        """Names of all files below some folders, sorted; without any, below the whole place."""
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -62,8 +62,8 @@ class LocalFolder:
         """The folder's absolute path."""
         return str(self.root)
 
-    def files(self, below: str = "") -> list[str]:
-        """As `Folder.files`; links to folders are not followed.
+    def files(self, *below: str) -> list[str]:
+        """As `Folder.files`; links to folders below those that are named are not followed.
 
         Raises:
             StoreUnreachable: a folder may not be listed, so that its shards would be missing.
@@ -72,13 +72,13 @@ class LocalFolder:
         # also the ones that it replaced. Of two listings, one after the other, one has either.
         return sorted({*self._listed(below), *self._listed(below)})
 
-    def _listed(self, below: str) -> list[str]:
-        top = self.root / below if below else self.root
+    def _listed(self, below: tuple[str, ...]) -> list[str]:
         found = []
-        for parent, _, names in os.walk(top, onerror=_not_listed):
-            here = Path(parent).relative_to(self.root).as_posix()
-            prefix = "" if here == "." else f"{here}/"
-            found += [prefix + name for name in names]
+        for top in below or ("",):
+            for parent, _, names in os.walk(self.root / top, onerror=_not_listed):
+                here = Path(parent).relative_to(self.root).as_posix()
+                prefix = "" if here == "." else f"{here}/"
+                found += [prefix + name for name in names]
         return found
 
     def has(self, name: str) -> bool:

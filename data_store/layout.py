@@ -82,10 +82,9 @@ class Store:
 
     def shards(self) -> list[Shard]:
         """Every committed shard, in a fixed order; a file with another name is none."""
-        # One listing for all tables: on object storage every listing is a question to a server.
         found = [
             Shard(name.partition("/")[0], name)
-            for name in self.folder.files()
+            for name in self.folder.files(*TABLES)
             if is_shard_name(name)
         ]
         return sorted(found, key=lambda shard: (_TABLE_ORDER[shard.table], shard.name))

@@ -92,7 +92,7 @@ class RemoteFolder:
                 system.retries = ROUNDS_WITH_S3
         return cls(address, cache_of(address), system, str(path).rstrip("/"))
 
-    def files(self, below: str = "") -> list[str]:
+    def files(self, *below: str) -> list[str]:
         """As `Folder.files`; asked anew each time, never from a cached listing.
 
         Raises:
@@ -101,7 +101,11 @@ class RemoteFolder:
         # A listing comes in pages and is no snapshot: a merged shard may appear on a page that
         # was read already, while the shards it replaces vanish from pages still to come. Of two
         # listings one after the other, at least one has the one or the others.
-        return sorted({*self._listed(below), *self._listed(below)})
+        # Of several folders everything is listed at once: every listing is a question to a server.
+        top = below[0] if len(below) == 1 else ""
+        found = {*self._listed(top), *self._listed(top)}
+        tops = tuple(f"{folder}/" for folder in below) or ("",)
+        return sorted(name for name in found if name.startswith(tops))
 
     def has(self, name: str) -> bool:
         """As `Folder.has`."""
