@@ -77,6 +77,7 @@ docs-check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.store --rows 10000000
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache
