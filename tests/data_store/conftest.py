@@ -8,7 +8,6 @@ from tests.data_store.s3_server import S3Server, start_server
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory):
-    pytest.importorskip("moto", reason="moto, the S3 server of the tests, is not installed")
     server = start_server(tmp_path_factory.mktemp("s3") / "requests.log")
     yield server
     server.stop()

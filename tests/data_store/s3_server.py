@@ -14,6 +14,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 KEYS_PER_PAGE = 5
@@ -59,7 +61,11 @@ class S3Server:
 
 
 def start_server(log: Path, *, knows_credentials: bool = True) -> S3Server:
-    """Start a server; one that knows no credentials refuses every request."""
+    """Start a server; one that knows no credentials refuses every request.
+
+    The test that asks for it is skipped, saying so, where only the trainer's packages are there.
+    """
+    pytest.importorskip("moto", reason="moto, the S3 server of the tests, is not installed")
     environment = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(KEYS_PER_PAGE)}
     if not knows_credentials:
         environment["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
