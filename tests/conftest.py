@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,14 @@ def shared_folder() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no photographs at {folder}; set LEAF_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Indexes and mirrors that cannot lie in their store do not go to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEAF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture
