@@ -189,6 +189,7 @@ def _row(judged: JudgedPair, teacher_id: str, question: PromptSpec) -> dict[str,
         "prompt_id": question.prompt_id,
         "letter_logprobs_ab": ab.label_logprobs,
         "letter_logprobs_ba": ba.label_logprobs,
+        "given_preference": None,
         "prompt_tokens": ab.prompt_tokens + ba.prompt_tokens,
         "cached_tokens": ab.cached_tokens + ba.cached_tokens,
     }

@@ -125,6 +125,8 @@ def _row(
         "teacher_id": teacher_id,
         "prompt_id": question.prompt_id,
         "level_logprobs": answer.label_logprobs,
+        "given_score": None,
+        "given_confidence": None,
         "prompt_tokens": answer.prompt_tokens,
         "cached_tokens": answer.cached_tokens,
     }

@@ -18,12 +18,14 @@ LeafError                    prints its message without a trace and exits 2
 │   ├── TeacherMissing       its weights or its engine cannot be had
 │   ├── LabelTokenError      its tokenizer has no single token for a label
 │   └── EngineFailed         the engine stopped or left a label out
+│       └── EngineOutOfMemory  the device is full
 └── TrainingError            the trainer cannot start or go on
     ├── NotEnoughData        too few points, pairs or MOS
     └── RunMismatch          a run folder belongs to other settings or another store
 """
 
 from pathlib import Path
+from typing import Any
 
 
 class LeafError(Exception):
@@ -40,6 +42,16 @@ class LeafError(Exception):
         self.what = what
         self.where = str(where)
         self.fix = fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from worker processes whole, not as their message alone."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[LeafError], args: tuple[Any, ...], state: dict[str, Any]) -> LeafError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(LeafError):
@@ -112,6 +124,10 @@ class LabelTokenError(TeacherError):
 
 class EngineFailed(TeacherError):
     """The engine stopped, or answered without one of the labels that were asked."""
+
+
+class EngineOutOfMemory(EngineFailed):
+    """The device is full; the engine can be started again with less in one pass."""
 
 
 class TrainingError(LeafError):

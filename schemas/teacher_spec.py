@@ -35,11 +35,15 @@ class TeacherSpec(_Spec):
     """Number format that the weights are run in: float32, bfloat16, …"""
     quantization: str
     """Quantisation method, or `none`."""
+    decoding: Literal["full", "shrunk"] = "full"
+    """Whether large images are decoded whole, or at a size not far above what the model sees."""
 
     @property
     def teacher_id(self) -> str:
         """SHA-256 of the canonical JSON of who answers, hex."""
-        return id_of(self.model_dump(exclude={"name", "revision"}))
+        # `decoding` came later; teachers of before keep their ids, and their paid answers.
+        later = {"decoding"} if self.decoding == "full" else set()
+        return id_of(self.model_dump(exclude={"name", "revision"} | later))
 
 
 class PromptSpec(_Spec):
@@ -53,8 +57,12 @@ class PromptSpec(_Spec):
     """The answers that are read, in the order of the stored log-probabilities."""
     label_token_ids: tuple[tuple[int, ...], ...]
     """For each label the token ids whose probabilities are added up."""
+    label_sequences: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    """For each label the sequences of several tokens whose probabilities are added too."""
 
     @property
     def prompt_id(self) -> str:
         """SHA-256 of the canonical JSON of what is asked, hex."""
-        return id_of(self.model_dump(mode="json"))
+        # As above: prompts whose labels are single tokens keep the ids they had before sequences.
+        later = set() if self.label_sequences else {"label_sequences"}
+        return id_of(self.model_dump(mode="json", exclude=later))
