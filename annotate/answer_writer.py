@@ -1,31 +1,25 @@
 """Collect a teacher's answers and commit them as shards, often enough to lose little."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from annotate.summary import RunSummary
+from annotate.job import Pace
 from data_store.layout import Store
 from data_store.rejections import Rejection, commit_rejections
 from data_store.shards import commit_rows
 from schemas.rows import to_table
 from schemas.tables import TABLES
 
-SECONDS_PER_SHARD = 60.0
+class Done(NamedTuple):
+    """What came of asking: at most one row, and what was refused on the way."""
 
-
-class Rhythm(NamedTuple):
-    """How much is handed to the engine and committed at a time."""
-
-    batch_size: int = 64
-    """Images or pairs per engine call."""
-    shard_rows: int = 20_000
-    """Answers per shard; a shard is also committed after `SECONDS_PER_SHARD`."""
-
-
-DEFAULT_RHYTHM = Rhythm()
+    row: Mapping[str, Any] | None = None
+    rejections: tuple[Rejection, ...] = ()
+    count: int = 1
+    """How much of the work is behind us with this."""
 
 
 @dataclass(slots=True)
@@ -40,9 +34,8 @@ class AnswerWriter:
     table: str
     teacher_id: str
     producer: str
-    shard_rows: int
+    pace: Pace
     committed_count: int = 0
-    _started_s: float = field(default_factory=time.monotonic)
     _rows: list[Mapping[str, Any]] = field(default_factory=list)
     _rejections: list[Rejection] = field(default_factory=list)
     _rejected_paths: set[str] = field(default_factory=set)
@@ -64,27 +57,14 @@ class AnswerWriter:
         """Files and questions that gave no row, each counted once."""
         return len(self._rejected_paths)
 
-    def summary(self, prompt_id: str, *, asked: int, already: int) -> RunSummary:
-        """What was done since this writer was made; call it after the `with` block."""
-        return RunSummary(
-            self.teacher_id,
-            prompt_id,
-            asked=asked,
-            answered=self.committed_count,
-            rejected=self.rejected_count,
-            already=already,
-            seconds=time.monotonic() - self._started_s,
-        )
-
-    def append(
-        self, rows: Sequence[Mapping[str, Any]], rejections: Sequence[Rejection] = ()
-    ) -> None:
-        """Take finished rows and refusals; commit if it is time to."""
-        self._rows += rows
-        self._rejections += rejections
-        self._rejected_paths |= {rejection.path for rejection in rejections}
+    def append(self, done: Done) -> None:
+        """Take a finished row or refusal; commit if it is time to."""
+        if done.row is not None:
+            self._rows.append(done.row)
+        self._rejections += done.rejections
+        self._rejected_paths.update(rejection.path for rejection in done.rejections)
         waited_s = time.monotonic() - self._last_commit_s
-        if len(self._rows) >= self.shard_rows or waited_s >= SECONDS_PER_SHARD:
+        if len(self._rows) >= self.pace.shard_rows or waited_s >= self.pace.shard_seconds:
             self._commit()
 
     def _commit(self) -> None:

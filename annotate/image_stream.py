@@ -1,21 +1,29 @@
-"""Decode images ahead of the engine, a bounded number at a time, each once per batch."""
+"""Decode images ahead of the engine, a bounded number at a time, and in the order of the work."""
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from PIL.Image import Image
 
-from data_store.images.pictures import decode_rgb
+from data_store.images.pictures import SizeRule, decode_rgb
 from data_store.images.stored import read_image
 from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
 
-DECODING_THREADS = 4
-BATCHES_AHEAD = 2
+MOST_PROCESSES = 8
+SMALL_JOB = 256
+"""Fewer pieces of work are decoded by threads: processes take longer to start than they save."""
+IMAGES_AHEAD = 64
+BYTES_AHEAD = 512 << 20
+KEPT_BYTES = 64 << 20
+KEPT_IMAGES = 1024
+BYTES_PER_PIXEL = 4  # Pillow's RGB in memory
+FIRST_GUESS_BYTES = BYTES_PER_PIXEL * 12_000_000
+"""Taken for an image's size until one was seen: a photograph of 12 megapixels."""
 
 Work = TypeVar("Work")
 
@@ -34,15 +42,39 @@ class Needing(NamedTuple, Generic[Work]):
     images: tuple[StoredImage, ...]
 
 
-class Batch(NamedTuple, Generic[Work]):
-    """Some pieces of work, the decoded images they need, and those that would not decode."""
+class Shown(NamedTuple, Generic[Work]):
+    """A piece of work and its images, or why one of them cannot be shown."""
 
-    work: Sequence[Work]
-    images: Mapping[str, Image]
-    failures: Mapping[str, ImageError]
+    work: Work
+    images: tuple[Image, ...]
+    """In the order needed; empty where one failed."""
+    failure: ImageError | None
+    """Of the first that failed; `where` is its path."""
 
 
-def open_stored(image: StoredImage) -> Image:
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How images are decoded for a model; part of who the teacher is unless `full`."""
+
+    kind: Literal["full", "shrunk"] = "full"
+    shown_size: SizeRule | None = None
+    """The largest width and height in px that the model sees of an image of a width and height;
+    needed if `shrunk`. Travels to other processes, so it is a function of a module or a partial
+    of one."""
+
+    def size_rule(self) -> SizeRule | None:
+        """What `decode_rgb` is to be told. Raises ValueError where `shrunk` has no rule."""
+        if self.kind == "full":
+            return None
+        if self.shown_size is None:
+            raise ValueError("shrunk decoding needs shown_size")
+        return self.shown_size
+
+
+FULL = Decoding()
+
+
+def open_stored(image: StoredImage, decoding: Decoding = FULL) -> Image:
     """Decode an image, if its bytes are still those that the store knows.
 
     There is no pixel limit here: the same bytes passed it when they were added.
@@ -58,45 +90,146 @@ def open_stored(image: StoredImage) -> Image:
             fix="add its folder again with `store add-images`",
             reason="changed",
         )
-    return decode_rgb(data, where=image.path, max_pixels=sys.maxsize)
+    return decode_rgb(
+        data, where=image.path, max_pixels=sys.maxsize, shown_size=decoding.size_rule()
+    )
 
 
-def decoded_batches(batches: Iterable[Sequence[Needing[Work]]]) -> Iterator[Batch[Work]]:
-    """Decode each batch's images while earlier batches are in use.
+def shown(
+    works: Iterable[Needing[Work]],
+    *,
+    decoding: Decoding = FULL,
+    processes: int | None = None,
+    ahead: int = IMAGES_AHEAD,
+    ahead_bytes: int = BYTES_AHEAD,
+) -> Iterator[Shown[Work]]:
+    """Decode the images that each piece of work needs, ahead of their use.
+
+    An image that recurs soon is decoded once. A picture that kills its decoder is a failure of
+    that picture alone.
 
     Args:
-        batches: pieces of work, each with the images it needs; taken as they are used, so that
-            a long plan is never held as objects.
+        works: taken only as they are decoded, so that a long plan is never held as objects.
+        decoding: in full, or shrunk to what the model sees.
+        processes: that decode; None takes one per core, at most `MOST_PROCESSES`, and for fewer
+            than `SMALL_JOB` pieces of work none but threads, which are there at once.
+        ahead: pieces of work whose images are decoded or being decoded, at most.
+        ahead_bytes: of decoded images that wait for their use, about; at least one is decoded.
 
     Yields:
-        Batches in order. At most `BATCHES_AHEAD` + 1 batches of images are in memory.
+        Each piece with its images, in the order of `works`.
     """
-    coming = iter(batches)
-    with ThreadPoolExecutor(DECODING_THREADS) as pool:
-        waiting = deque(_submit(pool, batch) for batch in islice(coming, BATCHES_AHEAD))
-        while waiting:
-            for batch in islice(coming, 1):
-                waiting.append(_submit(pool, batch))
-            work, futures = waiting.popleft()
-            yield Batch(work, *_collect(futures))
+    coming = iter(works)
+    if processes is None:
+        peeked = tuple(islice(coming, SMALL_JOB))
+        coming = chain(peeked, coming)
+        small = len(peeked) < SMALL_JOB
+        processes = 0 if small else min(os.cpu_count() or 1, MOST_PROCESSES)
+    pool = DecoderProcesses(processes) if processes else _Threads()
+    images = _Images(pool, decoding)
+    window: deque[tuple[Work, tuple[_Coming, ...]]] = deque()
+    try:
+        while True:
+            while len(window) < ahead and (not window or images.waiting_bytes() < ahead_bytes):
+                piece = next(coming, None)
+                if piece is None:
+                    break
+                window.append((piece.work, tuple(map(images.order, piece.images))))
+            if not window:
+                return
+            work, ordered = window.popleft()
+            yield _collect(work, [images.take(one) for one in ordered])
+    finally:
+        pool.close()
 
 
-def _submit(
-    pool: ThreadPoolExecutor, batch: Sequence[Needing[Work]]
-) -> tuple[list[Work], dict[str, Future[Image]]]:
-    needed = {image.image_id: image for piece in batch for image in piece.images}
-    futures = {image_id: pool.submit(open_stored, image) for image_id, image in needed.items()}
-    return [piece.work for piece in batch], futures
+def _collect(work: Work, found: Sequence[Image | ImageError]) -> Shown[Work]:
+    failures = [one for one in found if isinstance(one, ImageError)]
+    if failures:
+        return Shown(work, (), failures[0])
+    return Shown(work, tuple(one for one in found if isinstance(one, Image)), None)
 
 
-def _collect(
-    futures: Mapping[str, "Future[Image]"],
-) -> tuple[dict[str, Image], dict[str, ImageError]]:
-    images: dict[str, Image] = {}
-    failures: dict[str, ImageError] = {}
-    for image_id, future in futures.items():
+class _Pool(Protocol):
+    """Where images are decoded."""
+
+    def submit(self, call: Callable[[], Image], *, where: str) -> "Future[Image]": ...
+
+    def close(self) -> None: ...
+
+
+class _Threads:
+    """Decodes in this process: no start, no copies, and no protection."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_PROCESSES))
+
+    def submit(self, call: Callable[[], Image], *, where: str) -> "Future[Image]":  # noqa: ARG002
+        return self._pool.submit(call)
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+@dataclass(slots=True, eq=False)
+class _Coming:
+    """An image that is being decoded, or was."""
+
+    future: "Future[Image]"
+    users: int = 0
+    """Pieces of work in the window that will take it."""
+    size_bytes: int | None = None
+    """Known from its first use on."""
+
+
+class _Images:
+    """Each image once, as long as the window needs it and a little longer."""
+
+    def __init__(self, pool: _Pool, decoding: Decoding) -> None:
+        self._pool, self._decoding = pool, decoding
+        self._known: OrderedDict[StoredImage, _Coming] = OrderedDict()  # least recent first
+        self._waiting = 0
+        self._kept_bytes = 0
+        self._taken_count = self._taken_bytes = 0
+
+    def order(self, image: StoredImage) -> _Coming:
+        """Have an image decoded, unless it is there."""
+        coming = self._known.get(image)
+        if coming is None:
+            call = partial(open_stored, image, self._decoding)
+            coming = self._known[image] = _Coming(self._pool.submit(call, where=image.path))
+            self._forget()
+        self._known.move_to_end(image)
+        self._waiting += coming.users == 0
+        coming.users += 1
+        return coming
+
+    def take(self, coming: _Coming) -> Image | ImageError:
+        """Wait for an image that was ordered."""
+        coming.users -= 1
+        self._waiting -= coming.users == 0
         try:
-            images[image_id] = future.result()
+            image = coming.future.result()
         except ImageError as error:
-            failures[image_id] = error
-    return images, failures
+            coming.size_bytes = 0
+            return error
+        if coming.size_bytes is None:
+            coming.size_bytes = BYTES_PER_PIXEL * image.width * image.height
+            self._kept_bytes += coming.size_bytes
+            self._taken_count += 1
+            self._taken_bytes += coming.size_bytes
+        return image
+
+    def waiting_bytes(self) -> float:
+        """Memory of the images that are to be taken, at the mean of those taken so far."""
+        mean = self._taken_bytes / self._taken_count if self._taken_count else FIRST_GUESS_BYTES
+        return self._waiting * mean
+
+    def _forget(self) -> None:
+        """Drop what was not used for longest and nobody waits for."""
+        for image, coming in list(self._known.items())[: -ALWAYS_KEPT]:
+            if self._kept_bytes <= KEPT_BYTES and len(self._known) <= KEPT_IMAGES:
+                return
+            if coming.users == 0:
+                del self._known[image]
+                self._kept_bytes -= coming.size_bytes or 0

@@ -1,156 +1,163 @@
-"""The story of the points: ask the teacher about every image it has not yet judged."""
+"""The story of the points: find the images a teacher has not judged, ask, keep one row each."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
-from annotate.answer_writer import DEFAULT_RHYTHM, AnswerWriter, Rhythm
-from annotate.image_stream import Batch, Needing, StoredImage, decoded_batches
+from annotate.answer_writer import Done
+from annotate.image_stream import Decoding, Needing, StoredImage, shown
 from annotate.prompts import Prompt
-from annotate.summary import RunSummary
-from annotate.teachers.engine import LabelAnswer, LabelEngine, LabelRequest
-from annotate.teachers.teacher import Teacher
+from annotate.questions import Asked, LabelAnswer, Question, ask
+from annotate.teachers.engine import TokenEngine
+from annotate.work import Work
 from data_store import queries
-from data_store.console import progress, say
+from data_store.index import query
 from data_store.layout import Store
 from data_store.rejections import Rejection
 from schemas.errors import InputError
 from schemas.scale import LEVEL_WORDS
-from schemas.teacher_spec import PromptSpec
 
 
-def annotate_points(
+def check_point_prompts(prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts that do not ask for the level of one image. Raises InputError."""
+    for prompt in prompts:
+        names = tuple(label.name for label in prompt.labels)
+        if prompt.kind != "point" or prompt.image_count != 1 or names != LEVEL_WORDS:
+            raise InputError(
+                f"this is a {prompt.kind} prompt of {prompt.image_count} images with"
+                f" labels {names}",
+                where="--prompt",
+                fix=f"a point prompt shows one image; its labels are {', '.join(LEVEL_WORDS)}",
+            )
+
+
+def plan_points(
     store: Store,
-    teacher: Teacher,
-    prompt: Prompt,
+    teacher_id: str,
+    prompt_ids: Sequence[str],
     *,
     folder: str | None = None,
     limit: int | None = None,
-    rhythm: Rhythm = DEFAULT_RHYTHM,
-) -> RunSummary:
-    """Ask about every image without a committed answer, and commit the answers as they come.
+) -> tuple[Work, int]:
+    """The images without a committed answer, and how many answers there are already.
 
     Args:
-        store: holds the images, gets the answers.
-        teacher: who is asked; it is started only if something is missing.
-        prompt: a point prompt whose labels are the five levels, worst first.
+        store: holds the images and the answers.
+        teacher_id: who is asked.
+        prompt_ids: what is asked; an image is asked every prompt that it lacks, one after the
+            other, so that the image is decoded and cached once.
         folder: only images below this absolute folder; None for all.
-        limit: ask about at most so many images.
-        rhythm: images handed to the engine, and answers committed, at a time.
+        limit: at most so many images.
 
     Raises:
-        InputError: the store has no image there, or the prompt's labels are not the levels.
-        TeacherError: the teacher cannot be started or stops.
+        InputError: the store has no image there.
     """
-    _check_prompt(prompt)
-    question = teacher.read(prompt)
-    todo, already = _missing(store, teacher.teacher_id, question.prompt_id, folder)
-    todo = todo.slice(0, limit)
-    store.write_teacher(teacher.spec)
-    store.write_prompt(question)
-    say(f"{todo.num_rows} images to ask about, {already} answered already")
-    if not todo.num_rows:
-        return RunSummary(teacher.teacher_id, question.prompt_id, 0, 0, 0, already, 0.0)
-
-    engine = teacher.start()
-    with (
-        AnswerWriter(
-            store, "points", teacher.teacher_id, engine.provenance, rhythm.shard_rows
-        ) as writer,
-        progress(todo.num_rows, label="points", unit="images") as bar,
-    ):
-        for batch in decoded_batches(_batches(todo, rhythm.batch_size)):
-            shown = [image for image in batch.work if image.image_id in batch.images]
-            answers = _ask(engine, batch, shown, question)
-            answered = list(zip(shown, answers, strict=True))
-            writer.append(
-                [_row(*one, teacher.teacher_id, question) for one in answered if one[1].is_usable],
-                _rejected(batch, answered, teacher.teacher_id),
-            )
-            bar.advance(len(batch.work))
-            if writer.rejected_count:
-                bar.note(f"{writer.rejected_count} rejected")
-    return writer.summary(question.prompt_id, asked=todo.num_rows, already=already)
-
-
-def _check_prompt(prompt: Prompt) -> None:
-    names = tuple(label.name for label in prompt.labels)
-    if prompt.kind != "point" or prompt.image_count != 1 or names != LEVEL_WORDS:
-        raise InputError(
-            f"this is a {prompt.kind} prompt of {prompt.image_count} images with labels {names}",
-            where="--prompt",
-            fix=f"a point prompt shows one image; its labels are {', '.join(LEVEL_WORDS)}",
-        )
-
-
-def _missing(
-    store: Store, teacher_id: str, prompt_id: str, folder: str | None
-) -> tuple[pa.Table, int]:
-    todo = queries.images_without_point(store, teacher_id, prompt_id, folder=folder)
-    already = queries.count_answered(store, teacher_id, prompt_id, folder=folder)
-    if not todo.num_rows and not already:
+    missing = [
+        queries.images_without_point(store, teacher_id, one, folder=folder) for one in prompt_ids
+    ]
+    already = sum(
+        queries.count_answered(store, teacher_id, one, folder=folder) for one in prompt_ids
+    )
+    work = _one_prompt(missing[0]) if len(missing) == 1 else _several_prompts(store, missing)
+    if not len(work) and not already:
         raise InputError(
             "the store has no image" + (f" below {folder}" if folder else ""),
             where=store.address,
             fix="add some with `store add-images FOLDER`, or give --images FOLDER",
         )
-    return todo, already
+    return (work if limit is None else work.only(work.rows[:, 0] < limit)), already
 
 
-def _batches(todo: pa.Table, size: int) -> Iterator[list[Needing[StoredImage]]]:
-    for start in range(0, todo.num_rows, size):
-        images = [StoredImage(**row) for row in todo.slice(start, size).to_pylist()]
-        yield [Needing(image, (image,)) for image in images]
-
-
-def _ask(
-    engine: LabelEngine,
-    batch: Batch[StoredImage],
-    shown: Sequence[StoredImage],
-    question: PromptSpec,
-) -> list[LabelAnswer]:
-    return engine.label_logprobs(
-        [
-            LabelRequest((batch.images[image.image_id],), question.text, question.label_token_ids)
-            for image in shown
-        ]
-    )
-
-
-def _row(
-    image: StoredImage, answer: LabelAnswer, teacher_id: str, question: PromptSpec
-) -> dict[str, object]:
-    return {
-        "image_id": image.image_id,
-        "teacher_id": teacher_id,
-        "prompt_id": question.prompt_id,
-        "level_logprobs": answer.label_logprobs,
-        "given_score": None,
-        "given_confidence": None,
-        "prompt_tokens": answer.prompt_tokens,
-        "cached_tokens": answer.cached_tokens,
-    }
-
-
-def _rejected(
-    batch: Batch[StoredImage],
-    answered: Sequence[tuple[StoredImage, LabelAnswer]],
+def answer_points(
+    engine: TokenEngine,
+    questions: Sequence[Question],
+    work: Work,
+    *,
     teacher_id: str,
-) -> list[Rejection]:
-    unreadable = [
-        Rejection.of(error, stage="points", image_id=image_id, teacher_id=teacher_id)
-        for image_id, error in batch.failures.items()
-    ]
-    useless = [
-        Rejection(
-            image.path,
-            "points",
-            "useless_answer",
-            f"the teacher answered {answer.label_logprobs}",
-            image.image_id,
-            teacher_id,
+    decoding: Decoding,
+    decoders: int | None = None,
+) -> Iterator[Done]:
+    """Ask about each image of the work; yields each row or rejection as it is there."""
+    unreadable: list[Rejection] = []
+    waiting: deque[tuple[StoredImage, Question]] = deque()
+
+    def asked() -> Iterator[Asked]:
+        for image in shown(_needed(work, questions), decoding=decoding):
+            stored, question = image.work
+            if image.failure:
+                unreadable.append(
+                    Rejection.of(
+                        image.failure,
+                        stage="points",
+                        image_id=stored.image_id,
+                        teacher_id=teacher_id,
+                    )
+                )
+                continue
+            waiting.append(image.work)
+            yield Asked(question, image.images, (stored.image_id,))
+
+    for answer in ask(engine, asked()):
+        yield _done(*waiting.popleft(), answer, teacher_id)
+        while unreadable:
+            yield Done(rejections=(unreadable.pop(),))
+    while unreadable:
+        yield Done(rejections=(unreadable.pop(),))
+
+
+def _one_prompt(missing: pa.Table) -> Work:
+    numbers = np.arange(missing.num_rows, dtype=np.int32)
+    return Work(missing, np.stack([numbers, np.zeros_like(numbers)], axis=1))
+
+
+def _several_prompts(store: Store, missing: Sequence[pa.Table]) -> Work:
+    todo = pa.concat_tables(
+        table.append_column("prompt", pa.array(np.full(table.num_rows, number)))
+        for number, table in enumerate(missing)
+    )
+    images = query(
+        store,
+        """
+        select image_id, any_value(path) as path, list(prompt order by prompt) as prompts
+        from todo group by image_id order by image_id
+        """,
+        tables={"todo": todo},
+    )
+    prompts = images.column("prompts").combine_chunks()
+    counts = prompts.value_lengths().to_numpy(zero_copy_only=False)
+    numbers = np.repeat(np.arange(images.num_rows), counts)
+    rows = np.stack([numbers, prompts.flatten().to_numpy(zero_copy_only=False)], axis=1)
+    return Work(images.select(["image_id", "path"]), rows.astype(np.int32))
+
+
+def _needed(
+    work: Work, questions: Sequence[Question]
+) -> Iterator[Needing[tuple[StoredImage, Question]]]:
+    prompts = (questions[number] for number in work.rows[:, 1])
+    for image, question in zip(work.stored(work.rows[:, 0]), prompts, strict=True):
+        yield Needing((image, question), (image,))
+
+
+def _done(image: StoredImage, question: Question, answer: LabelAnswer, teacher_id: str) -> Done:
+    if not answer.is_usable:
+        reason = "refused" if answer.problem else "useless_answer"
+        detail = answer.problem or f"the teacher answered {answer.label_logprobs}"
+        return Done(
+            rejections=(
+                Rejection(image.path, "points", reason, detail, image.image_id, teacher_id),
+            )
         )
-        for image, answer in answered
-        if not answer.is_usable
-    ]
-    return unreadable + useless
+    return Done(
+        row={
+            "image_id": image.image_id,
+            "teacher_id": teacher_id,
+            "prompt_id": question.prompt_id,
+            "level_logprobs": answer.label_logprobs,
+            "given_score": None,
+            "given_confidence": None,
+            "prompt_tokens": answer.prompt_tokens,
+            "cached_tokens": answer.cached_tokens,
+        }
+    )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.errors import SettingsError
 
 IMAGE_PART = "{image}"
+_SHIPPED = Path(str(resources.files("annotate"))) / "prompt_files"
 
 
 class Label(BaseModel):
@@ -50,12 +51,25 @@ class Prompt(BaseModel):
         return [{"role": "user", "content": content}]
 
 
-def load_prompt(path: Path) -> Prompt:
-    """Read a prompt file.
+def load_prompt(name: str | Path) -> Prompt:
+    """Read a shipped prompt or a prompt file.
+
+    Args:
+        name: name of a shipped prompt, or path of a TOML file.
 
     Raises:
-        SettingsError: the file cannot be read or is not TOML, or a key does not fit.
+        SettingsError: there is neither; the file cannot be read, or a key does not fit.
     """
+    shipped = shipped_prompts()
+    path = Path(name).expanduser()
+    if str(name) in shipped:
+        path = _SHIPPED / f"{name}.toml"
+    elif not path.is_file():
+        raise SettingsError(
+            f"there is no prompt and no file {str(name)!r}",
+            where="--prompt",
+            fix=f"give a TOML file, or one of {', '.join(shipped)}",
+        )
     try:
         return Prompt.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
@@ -66,6 +80,11 @@ def load_prompt(path: Path) -> Prompt:
         ) from error
 
 
+def shipped_prompts() -> list[str]:
+    """Names of the prompts that come with the package; `point` and `pair` are the defaults."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+
+
 def shipped_prompt(kind: Literal["point", "pair"]) -> Prompt:
     """The default prompt of a kind (docs/methods: prompts)."""
-    return load_prompt(Path(str(resources.files("annotate"))) / "prompt_files" / f"{kind}.toml")
+    return load_prompt(kind)

@@ -1,7 +1,18 @@
 """What one run of the teacher did, for the person and for programs."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Receipt(NamedTuple):
+    """What a worker did with its work."""
+
+    answered: int = 0
+    """Rows that were committed."""
+    rejected: int = 0
+    """Files that could not be decoded, and questions without a usable answer."""
+    seconds: float = 0.0
+    """From the first question to the last commit, without the engine's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +20,7 @@ class RunSummary:
     """Counts and rates of one `annotate` run."""
 
     teacher_id: str
-    prompt_id: str
+    prompt_ids: tuple[str, ...]
     asked: int
     """Rows that were missing when the run began."""
     answered: int
@@ -19,7 +30,7 @@ class RunSummary:
     already: int
     """Rows that were there before and were not asked again."""
     seconds: float
-    """Time from the first batch to the last, without the engine's start."""
+    """Time from the first question to the last commit, without the engine's start."""
 
     @property
     def rows_per_s(self) -> float:

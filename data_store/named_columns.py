@@ -1,9 +1,10 @@
 """Read named columns of a table file, with line or row numbers, so that problems can be named.
 
 CSV and its kin with tabs or semicolons (UTF-8, with or without a byte order mark), JSON (a list of
-objects, or one object per line), Parquet, XLSX (first sheet, values only), and text without a
-header whose columns are parted by spaces. Every cell comes as text: what is a number, and what is
-wrong with one that is not, is for the caller to say.
+objects, or one object per line; `logits.good` and `probs.0` name what lies deeper), Parquet, XLSX
+(first sheet, values only), and text without a header whose columns are parted by spaces. Every
+cell comes as text: what is a number, and what is wrong with one that is not, is for the caller to
+say. `whole_columns.py` reads the same files as columns, for millions of rows.
 """
 
 import difflib
@@ -16,6 +17,7 @@ from data_store.table_formats import TableFormat, format_of, spaced
 from schemas.errors import MosFileError
 
 _NAMES_SHOWN = 20
+_OPTIONS = "--image-column, --mos-column or --group-column"
 
 
 class Line(NamedTuple):
@@ -26,7 +28,11 @@ class Line(NamedTuple):
 
 
 def read_columns(
-    path: Path, columns: Sequence[str], *, header: Sequence[str] = ()
+    path: Path,
+    columns: Sequence[str],
+    *,
+    header: Sequence[str] = (),
+    options: str = _OPTIONS,
 ) -> Iterator[Line]:
     """The named columns of a file, stripped of spaces; missing cells are "".
 
@@ -34,6 +40,7 @@ def read_columns(
         path: its ending tells the format; any ending that is not known is read as CSV.
         columns: as they are named in the file.
         header: the names of the columns, for a text without a header, parted by spaces.
+        options: where the user names columns, for the message about a missing one.
 
     Raises:
         MosFileError: the file cannot be read, or a column is missing, stands twice or holds
@@ -41,7 +48,7 @@ def read_columns(
     """
     table = spaced(header) if header else format_of(path)
     with _readable(path, table):
-        _check_names(path, table.names(path), columns)
+        _check_names(path, table.names(path), columns, options)
         for number, cells in table.rows(path, columns):
             yield Line(number, tuple(_text(cell) for cell in cells))
 
@@ -98,7 +105,7 @@ def _readable(path: Path, table: TableFormat) -> Iterator[None]:
         ) from error
 
 
-def _check_names(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
+def _check_names(path: Path, names: Sequence[str], columns: Sequence[str], options: str) -> None:
     missing = []
     for name in columns:
         if name not in names:
@@ -113,7 +120,7 @@ def _check_names(path: Path, names: Sequence[str], columns: Sequence[str]) -> No
             if missing
             else f"column {', '.join(twice)} stands twice",
             where=path,
-            fix="name its columns with --image-column, --mos-column or --group-column",
+            fix=f"name its columns with {options}",
         )
 
 

@@ -35,6 +35,11 @@ def format_of(path: Path) -> TableFormat:
     return _FORMATS.get(path.suffix.lower(), _CSV)
 
 
+def is_delimited(path: Path) -> bool:
+    """Whether a file is read as CSV or one of its kin."""
+    return format_of(path) is _CSV
+
+
 def spaced(header: Sequence[str]) -> TableFormat:
     """Text without a header, whose columns have these names and are parted by spaces."""
 
@@ -49,7 +54,7 @@ def spaced(header: Sequence[str]) -> TableFormat:
     return TableFormat(lambda _: list(header), rows, (OSError, ValueError))
 
 
-def _delimiter(path: Path) -> str:
+def csv_delimiter(path: Path) -> str:
     """By the ending, otherwise the one that parts the header into the most names."""
     if path.suffix.lower() in _DELIMITERS:
         return _DELIMITERS[path.suffix.lower()]
@@ -60,14 +65,16 @@ def _delimiter(path: Path) -> str:
 
 def _csv_names(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        return [name.strip() for name in next(csv.reader(stream, delimiter=_delimiter(path)), [])]
+        return [
+            name.strip() for name in next(csv.reader(stream, delimiter=csv_delimiter(path)), [])
+        ]
 
 
 def _csv_rows(path: Path, columns: Sequence[str]) -> Rows:
     names = _csv_names(path)
     picked = [names.index(name) for name in columns]
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=_delimiter(path))
+        reader = csv.reader(stream, delimiter=csv_delimiter(path))
         next(reader, None)
         overlong = []
         for row in reader:
@@ -104,12 +111,33 @@ def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _json_names(path: Path) -> list[str]:
-    return list(dict.fromkeys(str(name) for _, row in _json_objects(path) for name in row))
+    return list(dict.fromkeys(name for _, row in _json_objects(path) for name in _leaves(row)))
+
+
+def _leaves(value: dict[str, Any] | list[Any], before: str = "") -> Iterator[str]:
+    """The names of an object's cells; what lies in an object or a list is named with a dot."""
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from _leaves(item, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
 
 
 def _json_rows(path: Path, columns: Sequence[str]) -> Rows:
     for number, row in _json_objects(path):
-        yield number, [row.get(name) for name in columns]
+        yield number, [row[name] if name in row else _leaf(row, name) for name in columns]
+
+
+def _leaf(value: Any, name: str) -> Any:
+    """What lies under a dotted name, such as `logits.good` or `probs.0`; None where nothing is."""
+    for step in name.split("."):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
 
 
 def _parquet_names(path: Path) -> list[str]:

@@ -22,6 +22,7 @@ _SQL_TYPES = {
     pa.int64(): "bigint",
     pa.float32(): "float",
     pa.float64(): "double",
+    pa.timestamp("us"): "timestamp",
 }
 _CHOICE = {
     # A group that was given stands before one that was found, and both before none; of two looks

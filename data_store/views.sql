@@ -39,17 +39,58 @@ from image_files
 where image_id in (select image_id from internal.repeated_contents)
 group by image_id;
 
+-- Phi(x), the standard normal distribution function. Abramowitz and Stegun, Handbook of Mathematical
+-- Functions, 26.2.17; its largest error is 7.5e-8.
+create or replace macro normal_tail(x, t) as
+    exp(-x * x / 2) / sqrt(2 * pi()) * t * (
+        0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
+    );
+
+create or replace macro normal_cdf(x) as case
+    when x > 0 then 1 - normal_tail(x, 1 / (1 + 0.2316419 * x))
+    when x < 0 then normal_tail(-x, 1 / (1 - 0.2316419 * x))
+    when x = 0 then 0.5
+end;
+
+-- The levels' probabilities given that one of them is answered, worst level first: 0 for a level that was
+-- not offered (null), null where fewer than two were.
+create or replace macro closed_set(logprobs) as case when list_count(logprobs) >= 2 then
+    list_transform(
+        list_transform(logprobs, lambda l: coalesce(exp(l - list_max(logprobs)), 0::double)),
+        lambda e: e / list_sum(
+            list_transform(logprobs, lambda l: coalesce(exp(l - list_max(logprobs)), 0::double))
+        )
+    )
+end;
+
+create or replace macro score_of(probs) as
+    (probs[2] + 2 * probs[3] + 3 * probs[4] + 4 * probs[5]) / 4;
+
+create or replace macro confidence_of(probs, level_count) as 1 + list_sum(
+    list_transform(probs, lambda p: case when p > 0 then p * ln(p) else 0 end)
+) / ln(level_count);
+
+create or replace macro certainty(p) as 1 + (
+    case when p > 0 then p * ln(p) else 0 end + case when p < 1 then (1 - p) * ln(1 - p) else 0 end
+) / ln(2);
+
 -- The five logarithms are spelt out: a list is ten times slower, and there are millions of them.
+-- A level that was not offered counts as -1e5, which is below all that can be stored, so that its
+-- exponential is 0 to the last bit; where fewer than two were offered all that follows is null.
 create or replace view points as
 with logs as (
     select
         *,
-        level_logprobs[1]::double as l1,
-        level_logprobs[2]::double as l2,
-        level_logprobs[3]::double as l3,
-        level_logprobs[4]::double as l4,
-        level_logprobs[5]::double as l5,
-        greatest(l1, l2, l3, l4, l5) as top
+        coalesce(level_logprobs[1]::double, -1e5) as l1,
+        coalesce(level_logprobs[2]::double, -1e5) as l2,
+        coalesce(level_logprobs[3]::double, -1e5) as l3,
+        coalesce(level_logprobs[4]::double, -1e5) as l4,
+        coalesce(level_logprobs[5]::double, -1e5) as l5,
+        case
+            when l1 + l2 + l3 + l4 + l5 > -9e4 then ln(5)
+            when list_count(level_logprobs) >= 2 then ln(list_count(level_logprobs))
+        end as greatest_entropy,
+        case when greatest_entropy is not null then greatest(l1, l2, l3, l4, l5) end as top
     from {points}
 ),
 relative as (
@@ -76,28 +117,56 @@ select
     image_id,
     teacher_id,
     prompt_id,
-    (logit_expectation - 1) / 4 as score,
-    1 - entropy / ln(5) as confidence,
+    coalesce((logit_expectation - 1) / 4, given_score) as score,
+    coalesce(1 - entropy / greatest_entropy, given_confidence) as confidence,
     logit_expectation,
+    (
+        e1 * (1 - logit_expectation) ** 2 + e2 * (2 - logit_expectation) ** 2
+        + e3 * (3 - logit_expectation) ** 2 + e4 * (4 - logit_expectation) ** 2
+        + e5 * (5 - logit_expectation) ** 2
+    ) / mass as level_variance,
     entropy,
     exp(top) * mass as level_mass,
-    [e1 / mass, e2 / mass, e3 / mass, e4 / mass, e5 / mass] as level_probs,
+    case when mass is not null
+        then [e1 / mass, e2 / mass, e3 / mass, e4 / mass, e5 / mass] end as level_probs,
     level_logprobs,
+    given_score,
+    given_confidence,
     prompt_tokens,
     cached_tokens,
     shard
 from derived;
+
+create or replace view teacher_scores as
+select
+    image_id,
+    teacher_id,
+    count(*) as prompt_count,
+    avg(score) as score,
+    avg(confidence) as confidence,
+    max(score) - min(score) as score_spread
+from points
+group by image_id, teacher_id;
 
 create or replace view pairs as
 with logits as (
     select
         *,
         (letter_logprobs_ab[1] - letter_logprobs_ab[2])::double as logit_ab,
-        (letter_logprobs_ba[2] - letter_logprobs_ba[1])::double as logit_ba
+        (letter_logprobs_ba[2] - letter_logprobs_ba[1])::double as logit_ba,
+        coalesce((logit_ab + logit_ba) / 2, logit_ab, logit_ba) as logit,
+        1 / (1 + exp(-logit_ab)) as prob_ab,
+        1 / (1 + exp(-logit_ba)) as prob_ba,
+        exp(letter_logprobs_ab[1]::double) + exp(letter_logprobs_ab[2]::double) as mass_ab,
+        exp(letter_logprobs_ba[1]::double) + exp(letter_logprobs_ba[2]::double) as mass_ba
     from {pairs}
 ),
 derived as (
-    select *, 1 / (1 + exp(-(logit_ab + logit_ba) / 2)) as preference_prob
+    select
+        *,
+        coalesce(1 / (1 + exp(-logit)), given_preference) as preference_prob,
+        coalesce((prob_ab + prob_ba) / 2, prob_ab, prob_ba, given_preference)
+            as preference_prob_mean
     from logits
 )
 select
@@ -106,24 +175,166 @@ select
     teacher_id,
     prompt_id,
     preference_prob,
-    1 + (
-        case when preference_prob > 0 then preference_prob * ln(preference_prob) else 0 end
-        + case when preference_prob < 1
-            then (1 - preference_prob) * ln(1 - preference_prob) else 0 end
-    ) / ln(2) as confidence,
+    certainty(preference_prob) as confidence,
+    preference_prob_mean,
+    certainty(preference_prob_mean) as confidence_mean,
     (logit_ab - logit_ba) / 2 as position_bias,
     sign(logit_ab) = sign(logit_ba) as consistent,
-    (exp(letter_logprobs_ab[1]::double) + exp(letter_logprobs_ab[2]::double)
-        + exp(letter_logprobs_ba[1]::double) + exp(letter_logprobs_ba[2]::double)) / 2
-        as letter_mass,
+    coalesce((mass_ab + mass_ba) / 2, mass_ab, mass_ba) as letter_mass,
     logit_ab,
     logit_ba,
     letter_logprobs_ab,
     letter_logprobs_ba,
+    given_preference,
     prompt_tokens,
     cached_tokens,
     shard
 from derived;
+
+create or replace view pair_bias as
+select
+    teacher_id,
+    prompt_id,
+    count(*) as pair_count,
+    avg(position_bias) as mean_position_bias,
+    avg(consistent::int) as consistency_rate,
+    (count(*) filter (where logit_ab > 0) + count(*) filter (where logit_ba < 0))
+        / nullif(count(logit_ab) + count(logit_ba), 0) as first_letter_share,
+    avg(letter_mass) as mean_letter_mass
+from pairs
+group by teacher_id, prompt_id;
+
+-- A pair has its smaller id first, so three images are met once, as a-b, b-c and a-c.
+create or replace view cycles as
+with judged as (
+    select teacher_id, prompt_id, image_a, image_b, preference_prob > 0.5 as first_wins
+    from pairs
+    where preference_prob <> 0.5
+)
+select
+    teacher_id,
+    prompt_id,
+    count(*) as triangle_count,
+    count(*) filter (
+        where ab.first_wins = bc.first_wins and ab.first_wins <> ac.first_wins
+    ) as cycle_count,
+    cycle_count / triangle_count as cycle_rate
+from judged as ab
+    join judged as bc using (teacher_id, prompt_id)
+    join judged as ac using (teacher_id, prompt_id)
+where bc.image_a = ab.image_b and ac.image_a = ab.image_a and ac.image_b = bc.image_b
+group by teacher_id, prompt_id;
+
+-- What the points alone say of a pair: the levels of the two images taken for normal and
+-- independent; the answers to several prompts are one mixture.
+create or replace view implied_pairs as
+with levels as (
+    select
+        image_id,
+        teacher_id,
+        avg(logit_expectation) as mean_level,
+        avg(level_variance) + var_pop(logit_expectation) as variance
+    from points
+    where logit_expectation is not null
+    group by image_id, teacher_id
+)
+select
+    pairs.image_a,
+    pairs.image_b,
+    teacher_id,
+    pairs.prompt_id,
+    case
+        when a.mean_level = b.mean_level then 0.5
+        when a.variance + b.variance = 0 then (a.mean_level > b.mean_level)::int::double
+        else normal_cdf((a.mean_level - b.mean_level) / sqrt(a.variance + b.variance))
+    end as implied_prob,
+    pairs.preference_prob,
+    nullif(sign(pairs.preference_prob - 0.5), 0) = nullif(sign(a.mean_level - b.mean_level), 0)
+        as agrees
+from pairs
+    join levels as a using (teacher_id)
+    join levels as b using (teacher_id)
+where a.image_id = pairs.image_a and b.image_id = pairs.image_b;
+
+create or replace view probes as
+select * from {probes};
+
+-- An image with a point that was asked about again; |new - stored| of each level tells more than
+-- the score, in which two differences may cancel.
+create or replace view sentinels as
+select
+    teacher_id,
+    prompt_id,
+    probes.run_id,
+    probes.engine,
+    probes.asked_at,
+    image_id,
+    list_max(list_transform(
+        [1, 2, 3, 4, 5],
+        lambda k: abs(probes.level_logprobs[k]::double - points.level_logprobs[k]::double)
+    )) as drift,
+    score_of(closed_set(probes.level_logprobs)) - points.score as score_drift
+from probes join points using (image_id, teacher_id, prompt_id)
+where probes.kind = 'sentinel';
+
+create or replace view drift as
+select
+    teacher_id,
+    prompt_id,
+    run_id,
+    min(engine) as engine,
+    min(asked_at) as asked_at,
+    count(*) as image_count,
+    avg(drift) as mean_drift,
+    max(drift) as max_drift,
+    avg(score_drift) as mean_score_drift
+from sentinels
+group by teacher_id, prompt_id, run_id;
+
+-- Contextual calibration: what a teacher says of pictures of nothing is taken off what it says of
+-- an image, level by level, in logarithms. Only the latest run with blanks counts, so that answers
+-- of two engines are never mixed; without blanks there is no row.
+create or replace view calibrated_points as
+with runs as (
+    select teacher_id, prompt_id, arg_max(run_id, (asked_at, run_id)) as run_id
+    from probes
+    where kind = 'blank'
+    group by teacher_id, prompt_id
+),
+blanks as (
+    select
+        teacher_id,
+        prompt_id,
+        avg(level_logprobs[1]::double) as b1,
+        avg(level_logprobs[2]::double) as b2,
+        avg(level_logprobs[3]::double) as b3,
+        avg(level_logprobs[4]::double) as b4,
+        avg(level_logprobs[5]::double) as b5
+    from probes join runs using (teacher_id, prompt_id, run_id)
+    where kind = 'blank'
+    group by teacher_id, prompt_id
+),
+shifted as (
+    select
+        image_id,
+        teacher_id,
+        prompt_id,
+        [
+            level_logprobs[1] - b1, level_logprobs[2] - b2, level_logprobs[3] - b3,
+            level_logprobs[4] - b4, level_logprobs[5] - b5
+        ] as logprobs,
+        closed_set(logprobs) as level_probs
+    from points join blanks using (teacher_id, prompt_id)
+)
+select
+    image_id,
+    teacher_id,
+    prompt_id,
+    score_of(level_probs) as score,
+    confidence_of(level_probs, list_count(logprobs)) as confidence,
+    level_probs
+from shifted
+where level_probs is not null;
 
 create or replace view mos as
 select *, (mos - scale_min) / (scale_max - scale_min) as mos_unit

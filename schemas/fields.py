@@ -26,10 +26,10 @@ def field(  # noqa: PLR0913 - a column has this many properties
     return pa.field(name, kind, nullable=nullable, metadata=metadata)
 
 
-def vector(length: int) -> pa.DataType:
-    """A list of exactly `length` float32 numbers, none of them null."""
+def vector(length: int, *, gaps: bool = False) -> pa.DataType:
+    """A list of exactly `length` float32 numbers; none is null unless `gaps` are allowed."""
     # Parquet calls list items `element`; any other name reads back as a different schema.
-    return pa.list_(pa.field("element", pa.float32(), nullable=False), length)
+    return pa.list_(pa.field("element", pa.float32(), nullable=gaps), length)
 
 
 def table_schema(

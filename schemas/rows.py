@@ -2,11 +2,12 @@
 
 `pa.Table.from_pylist` drops unknown keys and fills missing ones with null without a word, so
 keys, nulls, lengths and ranges are compared here before Arrow sees them. Arrow also reads bytes
-as text or as numbers, true as 1, 0.5 as the whole number 0 and a set in any order; such values
-are refused as well.
+as text or as numbers, true as 1, 0.5 as the whole number 0, a set in any order and any zone's time
+as a time without a zone; such values are refused as well.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from types import NoneType
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import RowRefused
+from schemas.evidence import EVIDENCE
 from schemas.fields import numeric_range, table_name
 
 
@@ -24,7 +26,8 @@ def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
     Raises:
         RowRefused: a key is unknown or missing, a value is null, of the wrong type or length,
-            not finite, or out of range; the row's number and the column are named.
+            not finite, or out of range, or all that a row could say is null; the row's number and
+            the column are named.
     """
     expected = set(schema.names)
     for number, row in enumerate(rows):
@@ -37,7 +40,7 @@ def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def check_table(table: pa.Table, schema: pa.Schema) -> None:
-    """Refuse a table whose columns, nulls or ranges do not fit the schema.
+    """Refuse a table whose columns, nulls or ranges do not fit the schema, or that says nothing.
 
     Raises:
         RowRefused: with the first row and column that do not fit.
@@ -54,6 +57,10 @@ def check_table(table: pa.Table, schema: pa.Schema) -> None:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             _refuse(row, field, schema, "is null")
         _check_range(column, field, schema)
+    rule = EVIDENCE.get(table_name(schema))
+    if rule and not (there := rule.is_there(table)).all():
+        row = int(np.flatnonzero(~there)[0])
+        _refuse(row, schema.field(rule.column), schema, rule.problem)
 
 
 def _column(rows: Sequence[Mapping[str, Any]], field: pa.Field, schema: pa.Schema) -> pa.Array:
@@ -84,18 +91,24 @@ def _are_what_they_seem(values: Sequence[Any], kind: pa.DataType) -> bool:
         return _are_what_they_seem(items, kind.value_type)
     if pa.types.is_string(kind):
         return all(issubclass(one, str) for one in types)
+    if pa.types.is_timestamp(kind):
+        return all(issubclass(one, datetime) for one in types) and all(
+            value is None or value.tzinfo is None for value in values
+        )
     whole = all(issubclass(one, int | np.integer) for one in types)
     return bool not in types and (whole or not pa.types.is_integer(kind))
 
 
 def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:
-    items_per_row = 1
+    row_of_item = np.arange(len(column))
     if pa.types.is_fixed_size_list(field.type):
-        items_per_row = field.type.list_size
+        # A list that is null as a whole has no items.
+        lists = row_of_item[column.is_valid().to_numpy(zero_copy_only=False)]
+        row_of_item = lists.repeat(field.type.list_size)
         column = column.flatten()
-        if column.null_count:
-            bad = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-            _refuse(bad // items_per_row, field, schema, "holds a null")
+        if column.null_count and not field.type.value_field.nullable:
+            bad = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0]
+            _refuse(int(row_of_item[bad]), field, schema, "holds a null")
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return
     low, high = numeric_range(field) or (-np.inf, np.inf)
@@ -105,7 +118,7 @@ def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:
     if wrong.any():
         item = int(np.flatnonzero(wrong)[0])
         wanted = f"a number in [{low:g}, {high:g}]" if np.isfinite(low) else "a finite number"
-        _refuse(item // items_per_row, field, schema, f"holds {values[item]}, not {wanted}")
+        _refuse(int(row_of_item[item]), field, schema, f"holds {values[item]}, not {wanted}")
 
 
 def _refuse_keys(number: int, keys: set[str], expected: set[str], schema: pa.Schema) -> NoReturn:

@@ -8,11 +8,13 @@ from schemas.mos import MOS
 from schemas.pairs import PAIRS
 from schemas.points import POINTS
 from schemas.predictions import PREDICTIONS
+from schemas.probes import PROBES
 from schemas.rejections import REJECTIONS
 
 TABLES: dict[str, pa.Schema] = {
-    table_name(schema): schema for schema in (IMAGES, POINTS, PAIRS, MOS, PREDICTIONS, REJECTIONS)
+    table_name(schema): schema
+    for schema in (IMAGES, POINTS, PAIRS, PROBES, MOS, PREDICTIONS, REJECTIONS)
 }
 
-BY_TEACHER = ("points", "pairs")
+BY_TEACHER = ("points", "pairs", "probes")
 """Tables whose shards lie in one folder per teacher."""

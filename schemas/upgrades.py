@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from schemas.fields import schema_version, table_schema
+from schemas.fields import schema_version, table_schema, vector
+from schemas.scale import LETTERS, LEVEL_WORDS
 from schemas.tables import TABLES
 
 
@@ -21,6 +22,8 @@ class Upgrade(NamedTuple):
     """From a relation with the older columns to a SELECT with the newer ones."""
     new_columns: tuple[str, ...]
     """Columns that the older version did not have."""
+    old_fields: tuple[pa.Field, ...] = ()
+    """Columns that the older version declared otherwise, as it did."""
 
 
 def images_1_to_2(rows: str) -> str:
@@ -38,9 +41,39 @@ def mos_1_to_2(rows: str) -> str:
     return f"select *, null::double as mos_std, null::integer as rating_count from {rows}"
 
 
+def points_1_to_2(rows: str) -> str:
+    """Version 2 has room for outside systems: levels not offered, own scores, no token counts."""
+    return f"select *, null::double as given_score, null::double as given_confidence from {rows}"
+
+
+def pairs_1_to_2(rows: str) -> str:
+    """Version 2 has room for outside systems: one order alone, or nothing but a preference."""
+    return f"select *, null::double as given_preference from {rows}"
+
+
+def _always(*names: str) -> tuple[pa.Field, ...]:
+    """Columns, and items of them, that could not be null: the numbers an engine gave."""
+    kinds = {
+        "level_logprobs": vector(len(LEVEL_WORDS)),
+        "letter_logprobs_ab": vector(len(LETTERS)),
+        "letter_logprobs_ba": vector(len(LETTERS)),
+    }
+    return tuple(pa.field(name, kinds.get(name, pa.int32()), nullable=False) for name in names)
+
+
 UPGRADES: dict[tuple[str, int], Upgrade] = {
     ("images", 1): Upgrade(images_1_to_2, ("grouped_by", "perceptual_hash", "modified_ns")),
     ("mos", 1): Upgrade(mos_1_to_2, ("mos_std", "rating_count")),
+    ("points", 1): Upgrade(
+        points_1_to_2,
+        ("given_score", "given_confidence"),
+        _always("level_logprobs", "prompt_tokens", "cached_tokens"),
+    ),
+    ("pairs", 1): Upgrade(
+        pairs_1_to_2,
+        ("given_preference",),
+        _always("letter_logprobs_ab", "letter_logprobs_ba", "prompt_tokens", "cached_tokens"),
+    ),
 }
 """The step that leaves each past (table, version)."""
 
@@ -72,11 +105,13 @@ def schema_of(table: str, version: int) -> pa.Schema:
     newer = schema_of(table, version + 1) if version < schema_version(schema) else None
     if newer is None:
         raise KeyError((table, version))
-    added = UPGRADES[table, version].new_columns
+    step = UPGRADES[table, version]
+    # What a number means and its range are as they were.
+    old = {f.name: f.with_metadata(newer.field(f.name).metadata) for f in step.old_fields}
     return table_schema(
         table,
         version,
         meaning=newer.metadata[b"meaning"].decode(),
         key=tuple(newer.metadata[b"key"].decode().split(",")),
-        fields=[field for field in newer if field.name not in added],
+        fields=[old.get(f.name, f) for f in newer if f.name not in step.new_columns],
     )

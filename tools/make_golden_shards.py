@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,7 +28,7 @@ from schemas.tables import BY_TEACHER, TABLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "shards"
 ROWS = 3
-WORDS = {"grouped_by": ("alone", "given", "look_alike")}
+WORDS = {"grouped_by": ("alone", "given", "look_alike"), "kind": ("sentinel", "blank")}
 """Columns with few values have real ones."""
 
 
@@ -55,7 +56,7 @@ def make_golden_shards(folder: Path) -> list[Path]:
                 teacher_id=sha256_text("teacher") if table in BY_TEACHER else "",
             )
             shutil.copyfile(shard, kept)
-        text = json.dumps(rows, indent=1, ensure_ascii=False)
+        text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat)
         kept.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
         written.append(kept)
     return written
@@ -70,12 +71,19 @@ def _row(schema: pa.Schema, number: int) -> Mapping[str, Any]:
 
 
 def _value(field: pa.Field, number: int) -> Any:
-    if field.nullable and number == 0:
+    # Two different rows, so that none of them is left without evidence.
+    if field.nullable and number == (1 if field.name.startswith("given_") else 0):
         return None
     if field.name in WORDS:
         return WORDS[field.name][number % len(WORDS[field.name])]
     if pa.types.is_fixed_size_list(field.type):
-        return [-(number + 1.0) - place / 4 for place in range(field.type.list_size)]
+        gap = number if field.type.value_field.nullable and number else None
+        return [
+            None if place == gap else -(number + 1.0) - place / 4
+            for place in range(field.type.list_size)
+        ]
+    if pa.types.is_timestamp(field.type):
+        return datetime(2026, 11, 21, 12) + timedelta(days=number, microseconds=number)
     if pa.types.is_string(field.type):
         return sha256_text(f"{field.name} {number}")
     low, high = numeric_range(field) or (0, 100)

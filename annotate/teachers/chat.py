@@ -1,10 +1,12 @@
 """A checkpoint's tokenizer and chat template: turns a prompt into the text and ids to ask with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from annotate.label_tokens import label_token_ids
+from annotate.label_tokens import Codec, label_tokens
 from annotate.prompts import Prompt
+from annotate.questions import Question, question_of
 from schemas.errors import TeacherMissing
 from schemas.teacher_spec import PromptSpec
 
@@ -29,15 +31,15 @@ def load_processor(checkpoint: Path) -> Any:
         ) from error
 
 
-def render(prompt: Prompt, processor: Any, *, where: Path) -> PromptSpec:
-    """The prompt as this teacher reads it, and the token ids of its labels.
+def render(prompt: Prompt, processor: Any, *, where: Path) -> Question:
+    """The prompt as this teacher reads it, and the forward passes that answer it.
 
-    Thinking is turned off, and the stem follows the template's generation prompt, so the next
-    token is the answer.
+    Thinking is turned off (where the template then closes an empty thought, that stays), and the
+    stem follows the template's generation prompt, so the next token is the answer.
 
     Raises:
-        TeacherMissing: the checkpoint has no chat template.
-        LabelTokenError: a label is not one token of this tokenizer.
+        TeacherMissing: the checkpoint has no chat template, or one that always thinks.
+        LabelTokenError: the tokenizer cannot tell the labels apart.
     """
     if not getattr(processor, "chat_template", None):
         raise TeacherMissing(
@@ -48,15 +50,36 @@ def render(prompt: Prompt, processor: Any, *, where: Path) -> PromptSpec:
     text = processor.apply_chat_template(
         prompt.messages(), add_generation_prompt=True, tokenize=False, enable_thinking=False
     )
+    if text.rfind("<think>") > text.rfind("</think>"):
+        raise TeacherMissing(
+            "the chat template begins every answer with a thought, thinking turned off or not",
+            where=where,
+            fix="give the instruction-tuned checkpoint of the family instead of the thinking one",
+        )
     text += prompt.stem
-    tokenizer = processor.tokenizer
+    codec = codec_of(processor.tokenizer)
+    tokens = label_tokens(prompt, text, codec)
+    spec = PromptSpec(
+        kind=prompt.kind,
+        text=text,
+        labels=tuple(label.name for label in prompt.labels),
+        label_token_ids=tokens.single,
+        label_sequences=tokens.sequences,
+    )
+    return question_of(spec, codec)
+
+
+def codec_of(tokenizer: Any) -> Codec:
+    """A tokenizer of transformers, for looking up labels."""
 
     def encode(piece: str) -> list[int]:
         return list(tokenizer(piece, add_special_tokens=False)["input_ids"])
 
-    return PromptSpec(
-        kind=prompt.kind,
-        text=text,
-        labels=tuple(label.name for label in prompt.labels),
-        label_token_ids=label_token_ids(prompt, text, encode),
-    )
+    def decode(ids: Sequence[int]) -> str:
+        return str(
+            tokenizer.decode(
+                list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
+
+    return Codec(encode, decode)

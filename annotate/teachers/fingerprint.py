@@ -1,12 +1,10 @@
 """Who a teacher is: the hashes of the files that decide its answers."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from annotate.teachers.checkpoints import Checkpoint, read_config
 from annotate.teachers.engine import EngineOptions
-from annotate.teachers.presets import Checkpoint
-from schemas.errors import TeacherMissing
 from schemas.ids import id_of, sha256_file
 from schemas.teacher_spec import TeacherSpec
 
@@ -14,14 +12,16 @@ _PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt")
 
 
-def teacher_spec(checkpoint: Checkpoint, options: EngineOptions) -> TeacherSpec:
+def teacher_spec(
+    checkpoint: Checkpoint, options: EngineOptions, decoding: Literal["full", "shrunk"] = "full"
+) -> TeacherSpec:
     """The spec of a checkpoint run with these options.
 
     The folder's name and place are not part of the identity: a copy elsewhere, or the same
     weights from a hub, are the same teacher.
 
     Raises:
-        TeacherMissing: config.json cannot be read or names no architecture.
+        TeacherMissing: config.json cannot be read, or its architecture cannot be asked.
     """
     folder = checkpoint.path
     weights = {path.name: _content_hash(path) for path in sorted(folder.glob("*.safetensors"))}
@@ -31,12 +31,13 @@ def teacher_spec(checkpoint: Checkpoint, options: EngineOptions) -> TeacherSpec:
     return TeacherSpec(
         name=checkpoint.name,
         revision=checkpoint.revision,
-        architecture=_architecture(folder),
+        architecture=read_config(folder)["architectures"][0],
         weights_sha256=id_of(weights),
         preprocessing_sha256=id_of({p.name: _content_hash(p) for p in shown if p.is_file()}),
         max_tiles=options.max_tiles,
         dtype=options.dtype,
         quantization=options.quantization,
+        decoding=decoding,
     )
 
 
@@ -46,15 +47,3 @@ def _content_hash(path: Path) -> str:
     if path.is_symlink() and len(blob) == 64 and set(blob) <= set("0123456789abcdef"):
         return blob
     return sha256_file(path)
-
-
-def _architecture(folder: Path) -> str:
-    try:
-        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return str(config["architectures"][0])
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise TeacherMissing(
-            "config.json names no architecture",
-            where=folder / "config.json",
-            fix="give a whole checkpoint in the layout of transformers",
-        ) from error

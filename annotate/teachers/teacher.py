@@ -3,15 +3,25 @@
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from annotate.image_stream import Decoding
 from annotate.prompts import Prompt
+from annotate.questions import Question
 from annotate.teachers.chat import load_processor, render
-from annotate.teachers.engine import EngineName, EngineOptions, LabelEngine
+from annotate.teachers.checkpoints import find_checkpoint, read_config
+from annotate.teachers.engine import EngineName, EngineOptions, TokenEngine
 from annotate.teachers.fingerprint import teacher_spec
-from annotate.teachers.presets import PRESETS, find_checkpoint
+from annotate.teachers.image_tokens import ImageTokens
+from annotate.teachers.presets import PRESETS
 from schemas.errors import TeacherMissing
-from schemas.teacher_spec import PromptSpec, TeacherSpec
+from schemas.teacher_spec import TeacherSpec
+
+_PACKAGES: dict[EngineName, str] = {
+    "vllm": "vllm",
+    "transformers": "transformers",
+    "server": "httpx",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +39,23 @@ class Teacher:
         """SHA-256 of the teacher spec, hex."""
         return self.spec.teacher_id
 
-    def read(self, prompt: Prompt) -> PromptSpec:
+    @property
+    def image_tokens(self) -> ImageTokens:
+        """How this teacher sees images: their tokens, and the size they are scaled to."""
+        return ImageTokens.of_config(read_config(self.checkpoint), self.options.max_tiles)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How images are decoded for it."""
+        if self.spec.decoding == "full":
+            return Decoding()
+        return Decoding("shrunk", self.image_tokens.shown_size)
+
+    def read(self, prompt: Prompt) -> Question:
         """The prompt as this teacher reads it. Raises LabelTokenError, TeacherMissing."""
         return render(prompt, self.processor, where=self.checkpoint)
 
-    def start(self) -> LabelEngine:
+    def start(self) -> TokenEngine:
         """Load the weights. Raises TeacherMissing."""
         match self.engine_name:
             case "vllm":
@@ -46,13 +68,15 @@ class Teacher:
                 return TransformersEngine(self.checkpoint, self.options)
 
 
-def find_teacher(
+def find_teacher(  # noqa: PLR0913 - one argument for each option that users have
     model: str,
     *,
     engine: EngineName | None = None,
     dtype: str | None = None,
     max_tiles: int | None = None,
     quantization: str = "none",
+    decoding: Literal["full", "shrunk"] | None = None,
+    revision: str = "",
 ) -> Teacher:
     """Find a teacher by preset, folder or hub id, without starting it.
 
@@ -62,6 +86,9 @@ def find_teacher(
         dtype: number format; None takes the preset's, bfloat16 for others.
         max_tiles: most tiles per image; None takes the preset's, 4 for others.
         quantization: vLLM's name of a method, or `none`.
+        decoding: whether large images are decoded whole; None takes the preset's, `full` for
+            others.
+        revision: commit of the hub repository; empty takes the preset's.
 
     Raises:
         TeacherMissing: the weights or the engine cannot be had.
@@ -72,16 +99,16 @@ def find_teacher(
         max_tiles=max_tiles or (preset.max_tiles if preset else 4),
         quantization=quantization,
     )
-    checkpoint = find_checkpoint(model)
+    checkpoint = find_checkpoint(model, revision=revision)
     chosen = engine or ("vllm" if _installed("vllm") else "transformers")
-    if not _installed(chosen):
+    if not _installed(_PACKAGES[chosen]):
         raise TeacherMissing(
             f"the engine {chosen} is not installed",
             where=f"--engine {chosen}",
             fix="pip install 'leaf-iqa[annotate]', or install requirements/cuda.txt or cpu.txt",
         )
     return Teacher(
-        spec=teacher_spec(checkpoint, options),
+        spec=teacher_spec(checkpoint, options, decoding or (preset.decoding if preset else "full")),
         checkpoint=checkpoint.path,
         options=options,
         engine_name=chosen,

@@ -3,19 +3,23 @@
 It answers one batch at a time in plain transformers: no continuous batching, no prefix cache.
 """
 
-from collections.abc import Sequence
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForImageTextToText
 
-from annotate.label_tokens import label_logprobs
 from annotate.teachers.chat import load_processor
-from annotate.teachers.engine import EngineOptions, LabelAnswer, LabelRequest
-from schemas.errors import EngineFailed, TeacherMissing
+from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
+from data_store.console import say
+from schemas.errors import EngineOutOfMemory, TeacherMissing
 
 REQUESTS_PER_FORWARD = 16
+"""More at a time is no faster without a paged cache: questions are padded to the longest."""
 
 
 class TransformersEngine:
@@ -24,6 +28,7 @@ class TransformersEngine:
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._options = options
+        self._batch = min(REQUESTS_PER_FORWARD, options.max_batch, options.in_flight)
         self._processor = load_processor(checkpoint)
         transformers.utils.logging.disable_progress_bar()  # of loading; ours is the one to watch
         # The next token is read from the last position, so questions are padded on the left.
@@ -53,14 +58,48 @@ class TransformersEngine:
             f" {self._options.dtype} on {hardware}"
         )
 
-    def label_logprobs(self, requests: Sequence[LabelRequest]) -> list[LabelAnswer]:
-        """Answer all requests, `REQUESTS_PER_FORWARD` at a time."""
-        answers: list[LabelAnswer] = []
-        for start in range(0, len(requests), REQUESTS_PER_FORWARD):
-            answers += self._forward(requests[start : start + REQUESTS_PER_FORWARD])
-        return answers
+    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[TokenAnswer]:
+        """Answer requests in order, a batch at a time; a full device makes the batch smaller.
 
-    def _forward(self, requests: Sequence[LabelRequest]) -> list[LabelAnswer]:
+        Raises:
+            EngineOutOfMemory: a single request does not fit.
+        """
+        coming = iter(requests)
+        drawn: deque[TokenRequest] = deque()
+        while True:
+            drawn.extend(islice(coming, max(0, self._batch - len(drawn))))
+            if not drawn:
+                return
+            batch = list(islice(drawn, self._batch))
+            answers = self._forward(batch)
+            if answers is None:
+                self._shrink(len(batch))
+                continue
+            for answer in answers:
+                drawn.popleft()
+                yield answer
+
+    def close(self) -> None:
+        """Free the device."""
+        del self._model
+        gc.collect()
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+
+    def _shrink(self, tried: int) -> None:
+        if self._device == "cuda":
+            torch.cuda.empty_cache()
+        if tried == 1:
+            raise EngineOutOfMemory(
+                "a single question does not fit into the memory there is",
+                where=f"{self._options.max_tiles} tiles per image, {self._options.dtype}",
+                fix="cut images into fewer tiles with --max-tiles, or take a smaller model",
+            )
+        self._batch = tried // 2
+        say(f"out of memory with {tried} questions at a time; going on with {self._batch}")
+
+    def _forward(self, requests: Sequence[TokenRequest]) -> list[TokenAnswer] | None:
+        """The answers, or None where they do not fit into memory together."""
         tiles = self._options.max_tiles
         inputs = self._processor(
             text=[request.text for request in requests],
@@ -70,26 +109,26 @@ class TransformersEngine:
             padding=True,
             return_tensors="pt",
             add_special_tokens=False,
-        ).to(self._device, dtype=self._model.dtype)
+        )
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         try:
+            inputs = inputs.to(self._device, dtype=self._model.dtype)
             with torch.inference_mode():
                 logits = self._model(**inputs, logits_to_keep=1).logits[:, -1]
-        except torch.cuda.OutOfMemoryError as error:
-            raise EngineFailed(
-                "the GPU is out of memory",
-                where=f"a batch of {len(requests)} questions",
-                fix="give fewer tiles with --max-tiles, or use --engine vllm",
-            ) from error
-        # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (docs/methods.md).
-        logprobs = torch.log_softmax(logits.float(), dim=-1).cpu()
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+            # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (methods.md).
+            logprobs = torch.log_softmax(logits.float(), dim=-1).cpu()
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                return None  # and not in here, where the error keeps the tensors alive
+            raise
         return [
-            LabelAnswer(_read(row, request.label_token_ids), int(length), 0)
+            TokenAnswer(tuple(row[list(request.token_ids)].tolist()), int(length), 0)
             for row, request, length in zip(logprobs, requests, lengths, strict=True)
         ]
 
 
-def _read(row: torch.Tensor, ids_of_labels: tuple[tuple[int, ...], ...]) -> list[float]:
-    wanted = [token for ids in ids_of_labels for token in ids]
-    values = row[wanted].tolist()
-    return label_logprobs(dict(zip(wanted, values, strict=True)), ids_of_labels)
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU torch says so in words alone: DefaultCPUAllocator: can't allocate memory.
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("not enough memory", "can't allocate memory")
+    )

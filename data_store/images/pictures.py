@@ -12,7 +12,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -29,6 +29,11 @@ LARGE_PIXELS = 32_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM")
 """What a file may hold, whatever its name. Pillow knows more, of which some run other programs
 and some hide a second picture whose size is not known before it is decoded."""
+SPARE_DETAIL = 2
+"""A picture made smaller while it is decoded keeps so many times the px that are looked at."""
+
+SizeRule = Callable[[int, int], tuple[int, int]]
+"""From a picture's width and height to another width and height, in px."""
 
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # What Pillow raises on broken files, by its own list and by feeding it broken files.
@@ -53,13 +58,37 @@ def open_rgb(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return decode_rgb(data, where=path, max_pixels=max_pixels)
 
 
-def decode_rgb(data: bytes, *, where: Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode bytes to 8-bit RGB; `where` names them in errors. Raises as `open_rgb`."""
+def decode_rgb(
+    data: bytes,
+    *,
+    where: Path | str,
+    max_pixels: int = MAX_PIXELS,
+    shown_size: SizeRule | None = None,
+) -> Image.Image:
+    """Decode bytes to 8-bit RGB.
+
+    Args:
+        data: all bytes of the file.
+        where: names them in errors.
+        max_pixels: larger images are refused.
+        shown_size: the largest width and height in px that will be looked at, from the width and
+            height of the image as shown. A much larger image is then made smaller by a whole
+            factor while it is decoded, each side to at least `SPARE_DETAIL` times that; others
+            keep every pixel. None always decodes in full.
+
+    Raises:
+        ImageError: as `open_rgb`.
+    """
     image = open_checked(data, where=where, max_pixels=max_pixels)
     try:
         with _quiet():  # broken EXIF or palettes do not spoil the pixels
+            wanted = shown_size and _stored_size(image, shown_size)
+            if wanted:
+                image.draft(None, wanted)  # JPEG alone can: its blocks are decoded to fewer pixels
             image.load()
-            image = ImageOps.exif_transpose(image)
+            if wanted:
+                image = _reduced(image, min(image.width // wanted[0], image.height // wanted[1]))
+            ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image)
     except (*_DAMAGE, MemoryError) as error:
         raise _damaged(error, where) from error
@@ -116,14 +145,22 @@ def small_grey(image: Image.Image, *, where: Path | str) -> Image.Image:
             image.draft("L", (_GREY_SIDE_PX, _GREY_SIDE_PX))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-            return _as_rgb(_reduced(image)).convert("L")
+            small = _reduced(image, min(image.size) // _REDUCED_SIDE_PX)
+            return _as_rgb(small).convert("L")
     except (*_DAMAGE, MemoryError) as error:
         raise _damaged(error, where) from error
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _stored_size(image: Image.Image, shown_size: SizeRule) -> tuple[int, int]:
+    """The size wanted of the image as it lies in the file, before it is turned."""
+    sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+    width, height = image.size[::-1] if sideways else image.size
+    seen = [max(1, SPARE_DETAIL * side) for side in shown_size(width, height)]
+    return (seen[1], seen[0]) if sideways else (seen[0], seen[1])
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
     """A large picture in a common mode, made smaller before it is copied from mode to mode."""
-    factor = min(image.size) // _REDUCED_SIDE_PX
     common = image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in image.info
     return image.reduce(factor) if factor > 1 and common else image
 
@@ -195,6 +232,8 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         layered = image.convert("RGBA")
         white = Image.new("RGBA", layered.size, "white")
         return Image.alpha_composite(white, layered).convert("RGB")
+    if image.mode == "RGB" and getattr(image, "fp", None) is None:
+        return image  # converting would copy it, and a file with more frames holds on to its bytes
     return image.convert("RGB")
 
 

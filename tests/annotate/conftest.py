@@ -5,23 +5,37 @@ from dataclasses import fields
 import pytest
 
 from annotate.prompts import shipped_prompt
-from annotate.teachers.engine import LabelEngine
+from annotate.teachers.engine import TokenEngine
 from annotate.teachers.teacher import Teacher, find_teacher
+
+
+class Shared:
+    """An engine that outlives the run that closes it."""
+
+    def __init__(self, engine: TokenEngine) -> None:
+        self.engine = engine
+        self.provenance = engine.provenance
+
+    def stream(self, requests):
+        return self.engine.stream(requests)
+
+    def close(self) -> None:
+        pass
 
 
 class StartedTeacher(Teacher):
     """A teacher whose engine is loaded already."""
 
-    engine: LabelEngine
+    engine: TokenEngine
 
-    def start(self) -> LabelEngine:
+    def start(self) -> TokenEngine:
         return type(self).engine
 
 
 @pytest.fixture(scope="session")
 def tiny_teacher() -> Teacher:
     found = find_teacher("tiny", engine="transformers")
-    StartedTeacher.engine = found.start()
+    StartedTeacher.engine = Shared(found.start())
     return StartedTeacher(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

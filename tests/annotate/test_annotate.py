@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from annotate.answer_writer import Rhythm
-from annotate.pairs import PairPlan, annotate_pairs
-from annotate.points import annotate_points
+from annotate.job import Pace
+from annotate.pair_strategies import PairChoice
+from annotate.run import annotate_pairs, annotate_points
 from data_store.images.importer import add_images
 from data_store.index import query
+from data_store.pair_candidates import ImageChoice
 from data_store.splits import is_test
 from schemas.errors import InputError, PairBudgetError
 from tests.conftest import picture
@@ -29,7 +30,7 @@ def rows(store, table):
 
 
 def test_every_image_gets_one_row_of_evidence(filled, tiny_teacher, point_prompt):
-    done = annotate_points(filled, tiny_teacher, point_prompt)
+    done = annotate_points(filled, tiny_teacher, [point_prompt])
     found = rows(filled, "points")
     assert (done.asked, done.answered, done.already, done.rejected) == (12, 12, 0, 0)
     assert len(found) == 12
@@ -38,19 +39,20 @@ def test_every_image_gets_one_row_of_evidence(filled, tiny_teacher, point_prompt
 
 
 def test_asking_again_asks_nothing_and_changes_nothing(filled, tiny_teacher, point_prompt):
-    annotate_points(filled, tiny_teacher, point_prompt)
+    annotate_points(filled, tiny_teacher, [point_prompt])
     before = list(filled.shard_paths())
-    done = annotate_points(filled, tiny_teacher, point_prompt)
+    assert before
+    done = annotate_points(filled, tiny_teacher, [point_prompt])
     assert (done.asked, done.already) == (0, 12)
     assert list(filled.shard_paths()) == before
 
 
 def test_new_images_and_only_they_are_asked_about(filled, image_folder, tiny_teacher, point_prompt):
-    annotate_points(filled, tiny_teacher, point_prompt, limit=5)
+    annotate_points(filled, tiny_teacher, [point_prompt], limit=5)
     assert len(rows(filled, "points")) == 5
     picture(99).save(image_folder / "new.png")
     add_images(filled, image_folder)
-    done = annotate_points(filled, tiny_teacher, point_prompt)
+    done = annotate_points(filled, tiny_teacher, [point_prompt])
     assert (done.answered, done.already) == (8, 5)
 
 
@@ -58,7 +60,7 @@ def test_a_folder_limits_what_is_asked(filled, tmp_path, tiny_teacher, point_pro
     (tmp_path / "images2").mkdir()
     picture(50).save(tmp_path / "images2" / "other.png")
     add_images(filled, tmp_path / "images2")
-    done = annotate_points(filled, tiny_teacher, point_prompt, folder=str(tmp_path / "images2"))
+    done = annotate_points(filled, tiny_teacher, [point_prompt], folder=str(tmp_path / "images2"))
     assert (done.asked, done.answered) == (1, 1)
 
 
@@ -72,7 +74,7 @@ def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
     (image_folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     store = filled
     add_images(store, image_folder)
-    done = annotate_points(store, tiny_teacher, point_prompt, rhythm=Rhythm(4, 4))
+    done = annotate_points(store, tiny_teacher, [point_prompt], pace=Pace(4, 4))
     # The changed file is a new image as well; the cut one was refused when it was added.
     assert (done.answered, done.rejected) == (11, 2)
     reasons = {(row["path"].rpartition("/")[2], row["reason"]) for row in rows(store, "rejections")}
@@ -84,44 +86,61 @@ def test_a_truncated_a_vanished_and_a_changed_file_are_rejected_and_stop_nobody(
 
 
 class Overflowing:
-    """The real engine, but the first answer of each batch overflows, as half precision can."""
+    """The real engine, but whatever it says of certain images overflows, as half precision can."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, image_ids):
         self.engine = engine
+        self.image_ids = image_ids
         self.provenance = engine.provenance
 
-    def label_logprobs(self, requests):
-        first, *rest = self.engine.label_logprobs(requests)
-        return [first._replace(label_logprobs=[math.nan] * len(first.label_logprobs)), *rest]
+    def stream(self, requests):
+        drawn = []
+        for number, answer in enumerate(self.engine.stream(kept(requests, drawn))):
+            overflows = drawn[number].image_ids[0] in self.image_ids
+            yield answer._replace(logprobs=(math.nan,) * len(answer.logprobs)) if overflows else answer
+
+    def close(self):
+        pass
+
+
+def kept(requests, drawn):
+    for request in requests:
+        drawn.append(request)
+        yield request
 
 
 def test_an_answer_that_is_no_number_is_rejected_and_its_neighbours_kept(
     filled, tiny_teacher, point_prompt, pair_prompt, monkeypatch
 ):
-    engine = Overflowing(tiny_teacher.start())
+    spoilt = {row["image_id"] for row in rows(filled, "images")[:2]}
+    engine = Overflowing(tiny_teacher.start(), spoilt)
     monkeypatch.setattr(type(tiny_teacher), "engine", engine)
-    points = annotate_points(filled, tiny_teacher, point_prompt, rhythm=Rhythm(6, 100))
-    pairs = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(10), rhythm=Rhythm(5, 100))
+    points = annotate_points(filled, tiny_teacher, [point_prompt])
+    pairs = annotate_pairs(filled, tiny_teacher, pair_prompt, PairChoice(40))
     assert (points.answered, points.rejected) == (10, 2)
-    assert (pairs.answered, pairs.rejected) == (8, 2)
+    assert pairs.answered + pairs.rejected == 40
+    assert pairs.rejected > 2
+    left = {row[column] for row in rows(filled, "pairs") for column in ("image_a", "image_b")}
+    assert len(left) == 10
+    assert not left & spoilt
     assert {row["reason"] for row in rows(filled, "rejections")} == {"useless_answer"}
 
 
 def test_a_store_without_images_says_how_to_add_some(store, tiny_teacher, point_prompt):
     with pytest.raises(InputError, match="store add-images"):
-        annotate_points(store, tiny_teacher, point_prompt)
+        annotate_points(store, tiny_teacher, [point_prompt])
     assert not (store.root / "teachers").exists()
 
 
 def test_a_pair_prompt_cannot_ask_for_points(filled, tiny_teacher, pair_prompt, point_prompt):
     with pytest.raises(InputError, match="a point prompt shows one image"):
-        annotate_points(filled, tiny_teacher, pair_prompt)
+        annotate_points(filled, tiny_teacher, [pair_prompt])
     with pytest.raises(InputError, match="a pair prompt shows two images"):
-        annotate_pairs(filled, tiny_teacher, point_prompt, PairPlan(3))
+        annotate_pairs(filled, tiny_teacher, point_prompt, PairChoice(3))
 
 
 def test_pairs_are_exactly_as_many_as_asked_with_both_orders(filled, tiny_teacher, pair_prompt):
-    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(20))
+    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairChoice(20))
     found = rows(filled, "pairs")
     assert (done.answered, len(found)) == (20, 20)
     for row in found:
@@ -131,9 +150,9 @@ def test_pairs_are_exactly_as_many_as_asked_with_both_orders(filled, tiny_teache
 
 
 def test_a_larger_budget_keeps_the_pairs_and_adds_the_rest(filled, tiny_teacher, pair_prompt):
-    annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(10))
+    annotate_pairs(filled, tiny_teacher, pair_prompt, PairChoice(10))
     first = {(row["image_a"], row["image_b"]) for row in rows(filled, "pairs")}
-    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(15))
+    done = annotate_pairs(filled, tiny_teacher, pair_prompt, PairChoice(15))
     found = rows(filled, "pairs")
     assert (done.asked, done.already, len(found)) == (5, 10, 15)
     assert first < {(row["image_a"], row["image_b"]) for row in found}
@@ -144,7 +163,7 @@ def test_more_pairs_than_possible_are_refused_and_nothing_is_written(
 ):
     before = sorted(filled.root.rglob("*.parquet"))
     with pytest.raises(PairBudgetError, match="at most 66"):
-        annotate_pairs(filled, tiny_teacher, pair_prompt, PairPlan(67))
+        annotate_pairs(filled, tiny_teacher, pair_prompt, PairChoice(67))
     assert sorted(filled.root.rglob("*.parquet")) == before
     assert not (filled.root / "teachers").exists()
 
@@ -156,7 +175,7 @@ def test_train_pairs_leave_out_the_groups_that_are_held_out(
     for number in range(30):
         picture(number).save(tmp_path / "many" / f"{number}.png")
     add_images(store, tmp_path / "many")
-    annotate_pairs(store, tiny_teacher, pair_prompt, PairPlan(40, train_only=True))
+    annotate_pairs(store, tiny_teacher, pair_prompt, PairChoice(40, images=ImageChoice(train_only=True)))
     groups = query(
         store,
         """select distinct group_id from images join pairs
@@ -181,7 +200,7 @@ def test_the_teacher_finds_blurred_pictures_worse(store, tmp_path, tiny_teacher,
             blurred = middle.filter(ImageFilter.GaussianBlur(radius))
             blurred.save(tmp_path / "photos" / f"{number}_{step}.png")
     add_images(store, tmp_path / "photos")
-    annotate_points(store, tiny_teacher, point_prompt)
+    annotate_points(store, tiny_teacher, [point_prompt])
     found = query(store, "select name, score from points join images using (image_id)").to_pylist()
     score = {row["name"]: row["score"] for row in found}
     for number in range(len(sources)):

@@ -16,6 +16,8 @@ def point(number: int, logprobs: tuple[float, ...] = (-3.0, -2.0, -1.0, -2.0, -3
         "teacher_id": TEACHER,
         "prompt_id": PROMPT,
         "level_logprobs": list(logprobs),
+        "given_score": None,
+        "given_confidence": None,
         "prompt_tokens": 30,
         "cached_tokens": 0,
     }
@@ -47,6 +49,7 @@ def pair(first: int, second: int, ab=(-0.5, -1.5), ba=(-1.5, -0.5)) -> dict:
         "prompt_id": PROMPT,
         "letter_logprobs_ab": list(ab),
         "letter_logprobs_ba": list(ba),
+        "given_preference": None,
         "prompt_tokens": 60,
         "cached_tokens": 30,
     }

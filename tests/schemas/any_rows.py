@@ -1,13 +1,15 @@
 """Hypothesis strategies for the rows of any table, made from its schema alone."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from schemas.fields import key_columns, numeric_range
+from schemas.evidence import EVIDENCE
+from schemas.fields import key_columns, numeric_range, table_name
 
 ODD_TEXT = (
     "",
@@ -40,8 +42,12 @@ def rows_of(schema: pa.Schema, *, min_size: int = 1, max_size: int = 8) -> Any:
 
 
 def row_of(schema: pa.Schema) -> Any:
-    """Valid rows."""
-    return st.fixed_dictionaries({field.name: values_of(field) for field in schema})
+    """Valid rows; where some must not be null together, they are not."""
+    rows = st.fixed_dictionaries({field.name: values_of(field) for field in schema})
+    rule = EVIDENCE.get(table_name(schema))
+    if rule is None:
+        return rows
+    return rows.filter(lambda row: rule.is_there(pa.Table.from_pylist([row], schema)).all())
 
 
 def values_of(field: pa.Field) -> Any:
@@ -58,12 +64,14 @@ def wrong_values_of(field: pa.Field) -> Any:
     item_type = field.type
     if pa.types.is_fixed_size_list(field.type):
         item_type = field.type.value_type
-        good = _values(item_type, numeric_range(field))
+        good = _items(field.type, numeric_range(field))
         length = field.type.list_size
         wrong.append(st.lists(good, max_size=2 * length).filter(lambda v: len(v) != length))
-        bad = st.none() | _wrong_numbers(item_type, numeric_range(field))
+        bad = _wrong_numbers(item_type, numeric_range(field))
+        if not field.type.value_field.nullable:
+            bad |= st.none()
         wrong.append(_with_one_bad_item(st.lists(good, min_size=length, max_size=length), bad))
-    elif not pa.types.is_string(field.type):
+    elif not (pa.types.is_string(field.type) or pa.types.is_timestamp(field.type)):
         wrong.append(_wrong_numbers(field.type, numeric_range(field)))
     return st.one_of(wrong)
 
@@ -83,9 +91,11 @@ def _values(kind: pa.DataType, within: tuple[float, float] | None) -> Any:
     if pa.types.is_string(kind):
         return st.text(max_size=40) | st.sampled_from(ODD_TEXT)
     if pa.types.is_fixed_size_list(kind):
-        return st.lists(
-            _values(kind.value_type, within), min_size=kind.list_size, max_size=kind.list_size
-        )
+        items = _items(kind, within)
+        return st.lists(items, min_size=kind.list_size, max_size=kind.list_size)
+    if pa.types.is_timestamp(kind):
+        moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1))
+        return moments.map(lambda moment: moment.replace(fold=0))
     if pa.types.is_integer(kind):
         limits = np.iinfo(kind.to_pandas_dtype())
         low, high = within or (limits.min, limits.max)
@@ -98,6 +108,11 @@ def _values(kind: pa.DataType, within: tuple[float, float] | None) -> Any:
         allow_nan=False,
         allow_infinity=False,
     )
+
+
+def _items(kind: pa.DataType, within: tuple[float, float] | None) -> Any:
+    items = _values(kind.value_type, within)
+    return st.none() | items if kind.value_field.nullable else items
 
 
 def _rounded(kind: pa.DataType, bound: float, towards: float) -> float:
@@ -126,4 +141,6 @@ def _wrong_type(kind: pa.DataType) -> Any:
         wrong += ["text", "1"]
     if pa.types.is_string(kind):
         wrong += [1, 1.5, True]
+    if pa.types.is_timestamp(kind):
+        wrong += [1, 1.5, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1).date()]
     return st.sampled_from(wrong)

@@ -20,6 +20,8 @@ def good_row() -> dict[str, object]:
         "teacher_id": "t",
         "prompt_id": "p",
         "level_logprobs": [-1.0, -2.0, -3.0, -4.0, -5.0],
+        "given_score": None,
+        "given_confidence": None,
         "prompt_tokens": 30,
         "cached_tokens": 0,
     }
@@ -80,7 +82,6 @@ def test_any_wrong_key_is_refused_with_its_row(table, data):
         ("level_logprobs", b"\x00\x00\x00\x00\x00", "row 1: column level_logprobs is b'"),
         ("level_logprobs", [0.0, False, 0.0, 0.0, 0.0], "row 1: column level_logprobs is"),
         ("level_logprobs", [-1.0] * 4, "row 1: column level_logprobs is"),
-        ("level_logprobs", [-1.0, None, -1.0, -1.0, -1.0], "column level_logprobs holds a null"),
         ("level_logprobs", [-1.0, math.nan, -1.0, -1.0, -1.0], "column level_logprobs holds nan"),
         ("level_logprobs", [-1.0, 0.5, -1.0, -1.0, -1.0], "column level_logprobs holds 0.5"),
         ("prompt_tokens", 0, "column prompt_tokens holds 0"),

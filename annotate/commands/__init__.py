@@ -1,0 +1,1 @@
+"""The commands of `annotate`, grouped by what they are for; `annotate/cli.py` registers them."""

@@ -1,0 +1,1 @@
+"""Who does the work and where: this process, or many through Ray; and which part is ours."""

@@ -1,0 +1,1 @@
+"""Judgements of other systems on their way into a store."""

@@ -1,0 +1,124 @@
+"""One teacher at work: the same under every executor."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+
+from annotate.answer_writer import AnswerWriter
+from annotate.image_stream import FULL, Decoding
+from annotate.job import Job
+from annotate.pairs import answer_pairs
+from annotate.points import answer_points
+from annotate.probes import ask_probes
+from annotate.prompts import shipped_prompt
+from annotate.summary import Receipt
+from annotate.teachers.image_tokens import ImageTokens
+from annotate.teachers.teacher import Teacher
+from annotate.unanswered import unanswered
+from annotate.work import Work
+from data_store.layout import Store
+
+ANSWER = {"points": answer_points, "pairs": answer_pairs}
+
+
+def decoding_of(teacher: Teacher) -> Decoding:
+    """How images are decoded for a teacher. Raises TeacherMissing."""
+    if teacher.spec.decoding == "full":
+        return FULL
+    config = json.loads((teacher.checkpoint / "config.json").read_text(encoding="utf-8"))
+    tokens = ImageTokens.of_config(config, teacher.options.max_tiles)
+    return Decoding("shrunk", tokens.shown_size)
+
+
+class Worker:
+    """Holds a started teacher and writes what it answers, shard by shard.
+
+    Args:
+        store: gets the answers.
+        teacher: who is asked; started here, and asked its probes first.
+        job: what is asked.
+
+    Raises:
+        TeacherError: the teacher cannot be started.
+    """
+
+    def __init__(self, store: Store, teacher: Teacher, job: Job) -> None:
+        self._store = store
+        self._teacher = teacher
+        self._job = job
+        self._decoding = decoding_of(teacher)
+        self._questions = [teacher.read(prompt) for prompt in job.prompts]
+        self._engine = teacher.start()
+        try:
+            self._ask_probes()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, work: Work, *, advance: Callable[[int, int], None] | None = None) -> Receipt:
+        """Ask about all of the work, committing as it goes.
+
+        Args:
+            work: rows of the job's table that nobody has answered.
+            advance: told after each answer how many more rows are behind us, and how many
+                files and questions were rejected so far.
+
+        Raises:
+            TeacherError: the teacher stopped for good; what it had answered is committed.
+            StoreError: the store cannot be written; what is not committed is lost.
+        """
+        start_s = time.monotonic()
+        answers = ANSWER[self._job.table](
+            self._engine,
+            self._questions,
+            work,
+            teacher_id=self._teacher.teacher_id,
+            decoding=self._decoding,
+            decoders=self._job.pace.decoders,
+        )
+        writer = AnswerWriter(
+            self._store,
+            self._job.table,
+            self._teacher.teacher_id,
+            self._engine.provenance,
+            self._job.pace,
+        )
+        with writer, closing(answers):
+            for done in answers:
+                writer.append(done)
+                if advance:
+                    advance(done.count, writer.rejected_count)
+        return Receipt(writer.committed_count, writer.rejected_count, time.monotonic() - start_s)
+
+    def unanswered(self, work: Work) -> Work:
+        """What of the work the store does not hold yet."""
+        prompt_ids = [question.prompt_id for question in self._questions]
+        return unanswered(
+            self._store,
+            self._job.table,
+            work,
+            teacher_id=self._teacher.teacher_id,
+            prompt_ids=prompt_ids,
+        )
+
+    def close(self) -> None:
+        """Free the device."""
+        self._engine.close()
+
+    def _ask_probes(self) -> None:
+        # A run of pairs has the same engine to check, if there are points to check it by.
+        asks_points = self._job.table == "points"
+        points = self._questions if asks_points else [self._teacher.read(shipped_prompt("point"))]
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        ask_probes(
+            self._store,
+            self._engine,
+            points,
+            teacher_id=self._teacher.teacher_id,
+            run_id=f"{started} {platform.node()} {os.getpid()}",
+            decoding=self._decoding,
+        )
