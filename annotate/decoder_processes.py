@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from PIL import Image
 
@@ -209,10 +209,11 @@ def _receive(connection: socket.socket) -> Image.Image | Exception | None:
     if kind == _ERROR:
         error: Exception = pickle.loads(_exactly(connection, width))
         return error
-    with os.fdopen(*descriptors, "rb") as stream:
+    with os.fdopen(descriptors[0], "rb") as stream:
         shared = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
     with shared, memoryview(shared) as whole, whole[-3 * width * height :] as pixels:
-        return Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
+        plain = cast("bytes", pixels)  # any buffer will do; it is copied into Pillow's memory
+        return Image.frombuffer("RGB", (width, height), plain, "raw", "RGB", 0, 1)
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

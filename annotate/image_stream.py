@@ -1,14 +1,18 @@
 """Decode images ahead of the engine, a bounded number at a time, and in the order of the work."""
 
+import os
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from functools import partial
+from itertools import chain, islice
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from PIL.Image import Image
 
+from annotate.decoder_processes import DecoderProcesses
 from data_store.images.pictures import SizeRule, decode_rgb
 from data_store.images.stored import read_image
 from schemas.errors import ImageError
@@ -21,6 +25,8 @@ IMAGES_AHEAD = 64
 BYTES_AHEAD = 512 << 20
 KEPT_BYTES = 64 << 20
 KEPT_IMAGES = 1024
+LOOKED_AT = 8
+"""Images that may make room for one more; most often the first does."""
 BYTES_PER_PIXEL = 4  # Pillow's RGB in memory
 FIRST_GUESS_BYTES = BYTES_PER_PIXEL * 12_000_000
 """Taken for an image's size until one was seen: a photograph of 12 megapixels."""
@@ -54,21 +60,21 @@ class Shown(NamedTuple, Generic[Work]):
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How images are decoded for a model; part of who the teacher is unless `full`."""
+    """How images are decoded for a model; part of who the teacher is unless `full`.
+
+    Raises:
+        ValueError: `shrunk` without a rule for the size.
+    """
 
     kind: Literal["full", "shrunk"] = "full"
     shown_size: SizeRule | None = None
     """The largest width and height in px that the model sees of an image of a width and height;
-    needed if `shrunk`. Travels to other processes, so it is a function of a module or a partial
-    of one."""
+    needed if `shrunk`. It travels to other processes, so it must pickle."""
 
-    def size_rule(self) -> SizeRule | None:
-        """What `decode_rgb` is to be told. Raises ValueError where `shrunk` has no rule."""
-        if self.kind == "full":
-            return None
-        if self.shown_size is None:
+    def __post_init__(self) -> None:
+        """Refuse what cannot be carried out."""
+        if self.kind == "shrunk" and self.shown_size is None:
             raise ValueError("shrunk decoding needs shown_size")
-        return self.shown_size
 
 
 FULL = Decoding()
@@ -90,9 +96,8 @@ def open_stored(image: StoredImage, decoding: Decoding = FULL) -> Image:
             fix="add its folder again with `store add-images`",
             reason="changed",
         )
-    return decode_rgb(
-        data, where=image.path, max_pixels=sys.maxsize, shown_size=decoding.size_rule()
-    )
+    rule = decoding.shown_size if decoding.kind == "shrunk" else None
+    return decode_rgb(data, where=image.path, max_pixels=sys.maxsize, shown_size=rule)
 
 
 def shown(
@@ -164,7 +169,7 @@ class _Threads:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_PROCESSES))
 
-    def submit(self, call: Callable[[], Image], *, where: str) -> "Future[Image]":  # noqa: ARG002
+    def submit(self, call: Callable[[], Image], *, where: str) -> "Future[Image]":
         return self._pool.submit(call)
 
     def close(self) -> None:
@@ -226,10 +231,9 @@ class _Images:
         return self._waiting * mean
 
     def _forget(self) -> None:
-        """Drop what was not used for longest and nobody waits for."""
-        for image, coming in list(self._known.items())[: -ALWAYS_KEPT]:
+        """Drop what was not used for longest, but nothing that is waited for."""
+        for image in list(islice(self._known, LOOKED_AT)):
             if self._kept_bytes <= KEPT_BYTES and len(self._known) <= KEPT_IMAGES:
                 return
-            if coming.users == 0:
-                del self._known[image]
-                self._kept_bytes -= coming.size_bytes or 0
+            if self._known[image].users == 0:
+                self._kept_bytes -= self._known.pop(image).size_bytes or 0

@@ -45,8 +45,9 @@ class FreePairs:
         return pairs[~is_among(keys, self._answered)]
 
     def _by_offset(self, pairs: PositionPairs) -> IntArray:
-        lower, upper = pairs.astype(np.int64).T
-        return (upper - lower) * len(self.groups) + lower
+        wide = pairs.astype(np.int64)
+        keys: IntArray = (wide[:, 1] - wide[:, 0]) * len(self.groups) + wide[:, 0]
+        return keys
 
 
 def chain(groups: IntArray) -> tuple[PositionPairs, PositionPairs]:
@@ -74,8 +75,14 @@ def chain(groups: IntArray) -> tuple[PositionPairs, PositionPairs]:
 
 def pair_keys(pairs: PositionPairs) -> IntArray:
     """(M,), another number for each pair; their order is that of (u, v)."""
-    lower, upper = pairs.astype(np.int64).T
-    return (lower << 32) + upper
+    wide = pairs.astype(np.int64)
+    keys: IntArray = (wide[:, 0] << 32) + wide[:, 1]
+    return keys
+
+
+def along_line(pairs: PositionPairs) -> PositionPairs:
+    """The same pairs by ascending u, then v, so that neighbouring rows share images."""
+    return pairs[np.argsort(pair_keys(pairs))]
 
 
 def is_among(keys: IntArray, ascending: IntArray) -> npt.NDArray[np.bool_]:

@@ -136,7 +136,8 @@ def part_of(pairs: PositionPairs, keys: LineKeys, *, part: int, parts: int) -> P
         Some of the rows, in the order they had.
     """
     stretch = np.floor(keys * parts).astype(np.int64)
-    return pairs[stretch[pairs[:, 0]] == part]
+    ours: PositionPairs = pairs[stretch[pairs[:, 0]] == part]
+    return ours
 
 
 def _check_budget(groups: IntArray, wanted: int, answered: PositionPairs) -> None:
@@ -183,23 +184,5 @@ def _spread(matching: PositionPairs, count: int) -> PositionPairs:
     """
     lower, upper = matching.astype(np.uint64).T
     place = lower * np.uint64(0x9E3779B97F4A7C15) + upper
-    return matching[np.sort(np.argpartition(place, count - 1)[:count])]
-
-
-# Kept until pairs.py calls pair_strategies.choose_pairs.
-IndexPairs = IntArray
-
-
-def plan_pairs(groups: IntArray, wanted: int, *, seed: int, answered: IntArray) -> IntArray:
-    """As `plan_along` on a random line."""
-    images = np.random.default_rng(seed).permutation(len(groups))
-    places = np.argsort(images)
-    pairs = plan_along(
-        groups[images], wanted, answered=np.sort(places[answered], axis=1).astype(np.int32)
-    )
-    return np.sort(images[pairs], axis=1)
-
-
-def for_prefix_cache(pairs: IntArray) -> IntArray:
-    """The same pairs, sorted so that the first image stays the same as long as possible."""
-    return np.asarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))])
+    kept: PositionPairs = matching[np.sort(np.argpartition(place, count - 1)[:count])]
+    return kept

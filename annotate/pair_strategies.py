@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from annotate.pair_doubt import PointAnswers
-from annotate.pair_line import LineKeys, PositionPairs
+from annotate.pair_line import LineKeys, PositionPairs, along_line
 from annotate.pair_order import laid_out
 from annotate.pair_planner import plan_along, plan_listed, plan_uncertain
 from data_store.layout import Store
@@ -64,7 +64,7 @@ class ChosenPairs(NamedTuple):
     keys: LineKeys
     """(N,), in [0, 1), ascending along the line; `part_of` cuts by it."""
     pairs: PositionPairs
-    """(M, 2), positions u < v on the line, in the order in which they are wanted."""
+    """(M, 2), positions u < v, along the line: a stretch of rows is about a stretch of images."""
     answered: int
     """Pairs that count towards the budget and are answered already."""
     left_out: int = 0
@@ -94,11 +94,12 @@ def choose_pairs(store: Store, asking: Asking, choice: PairChoice) -> ChosenPair
     """
     match choice.strategy:
         case Strategy.RANDOM:
-            return _random(store, asking, choice, _images_by_hash(store, choice))
+            chosen = _random(store, asking, choice, _images_by_hash(store, choice))
         case Strategy.NEAR | Strategy.UNCERTAIN:
-            return _by_points(store, asking, choice)
+            chosen = _by_points(store, asking, choice)
         case Strategy.SQL:
-            return _by_query(store, asking, choice)
+            chosen = _by_query(store, asking, choice)
+    return chosen._replace(pairs=along_line(chosen.pairs))
 
 
 def _images_by_hash(store: Store, choice: PairChoice) -> pa.Table:
@@ -191,7 +192,8 @@ def _apart(images: pa.Table, choice: PairChoice) -> npt.NDArray[np.int64]:
 
 
 def _even(images: pa.Table) -> LineKeys:
-    return np.arange(images.num_rows) / max(images.num_rows, 1)
+    keys: LineKeys = np.arange(images.num_rows) / max(images.num_rows, 1)
+    return keys
 
 
 def _named(images: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
 """What the index holds, the shard list, key hashes and views, and how it is kept up to date."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 import duckdb
@@ -83,7 +83,8 @@ def bring_up_to_date(
     """
     connection.execute("begin")
     connection.execute(_TABLES_OF_THE_INDEX)
-    if connection.sql("from internal.meta").fetchall() not in ([], [(_signature(store),)]):
+    signatures = connection.sql("from internal.meta").fetchall()
+    if signatures not in ([], [(_signature(store),)]):
         raise duckdb.CatalogException("the index is of another place or release")
     listed = {row[0] for row in connection.sql("select path from shards").fetchall()}
     gone = listed - {shard.name for shard in shards}
@@ -100,7 +101,7 @@ def bring_up_to_date(
     connection.execute("drop table if exists new_shards")
     connection.execute("delete from internal.meta")
     connection.execute("insert into internal.meta values (?)", [_signature(store)])
-    for statement in _view_statements(connection, store):
+    for statement in _view_statements(connection, store, all_of_them=not signatures):
         connection.execute(statement)
     connection.execute("commit")
 
@@ -239,12 +240,17 @@ def _files(connection: duckdb.DuckDBPyConnection, store: Store, condition: str) 
     return [ShardFile(str(store.root / path), version, flag) for path, version, flag in rows]
 
 
-def _view_statements(connection: duckdb.DuckDBPyConnection, store: Store) -> list[str]:
-    text = _views_text()
-    for table in TABLES:
-        files = _files(connection, store, f"table_name = '{table}'")
-        text = text.replace("{" + table + "}", unique_rows(table, files))
-    return [part for part in text.split(";\n") if part.strip()]
+def _view_statements(
+    connection: duckdb.DuckDBPyConnection, store: Store, *, all_of_them: bool
+) -> Iterator[str]:
+    """The statements that make the views; if not all, those that name shards."""
+    for statement in _views_text().split(";\n"):
+        table = next((name for name in TABLES if "{" + name + "}" in statement), None)
+        if table:
+            files = _files(connection, store, f"table_name = '{table}'")
+            yield statement.replace("{" + table + "}", unique_rows(table, files))
+        elif all_of_them and statement.strip():
+            yield statement
 
 
 def _views_text() -> str:

@@ -91,7 +91,7 @@ def group_numbers(images: pa.Table) -> npt.NDArray[np.int64]:
     # All chunks are encoded by one dictionary.
     codes = images.column("group_id").dictionary_encode()
     numbers = [chunk.indices.to_numpy() for chunk in codes.chunks]
-    return np.concatenate([np.empty(0, dtype=np.int64), *numbers]).astype(np.int64)
+    return np.concatenate([np.empty(0, dtype=np.int64), *numbers])
 
 
 def answered_positions(

@@ -52,20 +52,27 @@ def teacher_points(store: Store, teacher_id: str) -> pa.Table:
     )
 
 
-def teacher_pairs(store: Store, teacher_id: str) -> pa.Table:
+def teacher_pairs(store: Store, teacher_id: str, *, prompt_id: str | None = None) -> pa.Table:
     """A teacher's preferences: image_a, image_b, preference_prob = P(a better), confidence.
 
     Where several prompts were asked, both are means over the prompts.
+
+    Args:
+        store: where.
+        teacher_id: whose.
+        prompt_id: the answers to this prompt; None for all.
     """
     return query(
         store,
         """
         select image_a, image_b, avg(preference_prob) as preference_prob,
             avg(confidence) as confidence
-        from pairs where teacher_id = $teacher_id
+        from pairs
+        where teacher_id = $teacher_id
+            and ($prompt_id::varchar is null or prompt_id = $prompt_id)
         group by all order by image_a, image_b
         """,
-        {"teacher_id": teacher_id},
+        {"teacher_id": teacher_id, "prompt_id": prompt_id},
     )
 
 

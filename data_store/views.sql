@@ -1,5 +1,5 @@
--- The views of a store. `{images}` and its like stand for the committed rows of a table, one per
--- key, each with the shard it came from (`shard`). Whatever follows from the evidence is derived
+-- The views of a store. A table's name in braces stands for its committed rows, one per key, each
+-- with the shard it came from (`shard`). Whatever follows from the evidence is derived
 -- here; the same formulas in Python are in schemas/scale.py, and a test holds the two together.
 
 create or replace macro split_position(key, seed) as

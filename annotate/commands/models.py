@@ -1,6 +1,6 @@
 """`annotate models`: the teachers that have a name, and what they need."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -21,6 +21,24 @@ HEADINGS = (
     "tokens/pair",
     "GPU GiB",
 )
+
+
+class Described(TypedDict):
+    """One line of the list, as `--json` prints it."""
+
+    name: str
+    hub_id: str
+    revision: str
+    architecture: str
+    dtype: str
+    parameters: int
+    weights_gib: float
+    kv_cache_bytes_per_token: int
+    max_tiles: int
+    tokens_per_image: int
+    tokens_per_pair: int
+    questions: int
+    gpu_gib: float
 
 
 def models(
@@ -51,23 +69,21 @@ def models(
         (
             one["name"],
             one["hub_id"] or "ships with leaf-iqa",
-            str(one["revision"])[:8] or "-",
-            round(float(one["parameters"]) / 1e9, 2),
-            one["weights_gib"],
+            one["revision"][:8] or "-",
+            f"{one['parameters'] / 1e9:.2f}",
+            f"{one['weights_gib']:.1f}",
             one["kv_cache_bytes_per_token"],
             one["max_tiles"],
             one["tokens_per_image"],
             one["tokens_per_pair"],
-            one["gpu_gib"],
+            f"{one['gpu_gib']:.0f}",
         )
         for one in found
     ]
     print_table("", HEADINGS, rows)
 
 
-def _described(
-    name: str, preset: "Preset", max_tiles: int | None, questions: int
-) -> dict[str, str | int | float]:
+def _described(name: str, preset: "Preset", max_tiles: int | None, questions: int) -> Described:
     from annotate.teachers.presets import GIB
 
     return {

@@ -5,6 +5,7 @@ own shards into the store, and reports a receipt. A piece that is handed out aga
 actor died, is asked only about what the store does not hold yet; so no row is written twice.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ from schemas.errors import EngineFailed, LeafError
 
 PIECES_PER_WORKER = 16
 """A worker that is slower, or was lost, leaves at most a sixteenth of its part to the others."""
+PIECES_IN_HAND = 2
+"""One at work and one waiting; what waits at a lost worker is handed out again."""
 SMALLEST_PIECE = 64
 """Rows; smaller pieces would be asked in small batches."""
 LOCAL_OBJECT_BYTES = 256 * 1024 * 1024
@@ -70,7 +73,9 @@ class RayExecutor:
             receipts = ray.data.from_items(pieces, override_num_blocks=len(pieces)).map(
                 RayWorker,
                 fn_constructor_args=(self._choice, job),
-                concurrency=self._num_workers,
+                compute=ray.data.ActorPoolStrategy(
+                    size=self._num_workers, max_tasks_in_flight_per_actor=PIECES_IN_HAND
+                ),
                 num_cpus=1,
                 num_gpus=gpus or None,
             )
@@ -119,6 +124,7 @@ def _pieces(work: Work, job: Job, num_workers: int) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _cluster() -> Iterator[None]:
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level="ERROR", log_to_driver=True)
         folder = None
@@ -134,9 +140,8 @@ def _cluster() -> Iterator[None]:
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
         )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # ours is the one to watch
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """Which image each judgement is about: one of the store's, or one that nobody has here."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from annotate.importing.judged_rows import JudgedRows
 from data_store.images.matching import OTHER_ENDING, match_names
 from data_store.layout import Store
 from schemas.ids import sha256_text
+
+BATCH_NAMES = 65_536
 
 
 class KnownNames(NamedTuple):
@@ -60,8 +63,17 @@ def names_of_dataset(rows: JudgedRows, dataset: str) -> KnownNames:
     would have to be this very text, which is no picture.
     """
     names = _different_names(rows)
-    ids = [sha256_text(f"{dataset}/{name}") for name in names.to_pylist()]
-    return KnownNames(names, pa.array(ids, pa.string()), np.zeros(len(names), dtype=np.bool_))
+    ids = [
+        pa.array([sha256_text(f"{dataset}/{name}") for name in part.to_pylist()], pa.string())
+        for part in _parts(names)
+    ]
+    none = np.zeros(len(names), dtype=np.bool_)
+    return KnownNames(names, pa.chunked_array(ids, pa.string()).combine_chunks(), none)
+
+
+def _parts(names: pa.Array) -> Iterator[pa.Array]:
+    for start in range(0, len(names), BATCH_NAMES):
+        yield names.slice(start, BATCH_NAMES)
 
 
 def _different_names(rows: JudgedRows) -> pa.Array:

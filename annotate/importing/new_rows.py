@@ -1,10 +1,12 @@
 """Which prepared rows of a teacher are new, and which are at odds with another row or the store."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_store.index import query
 from data_store.layout import Store
@@ -23,9 +25,8 @@ EVIDENCE = {
 class NewRows(NamedTuple):
     """What becomes of the prepared rows of one teacher."""
 
-    teacher_id: str
     rows: pa.Table
-    """The rows that the store does not hold, complete, ordered by their key."""
+    """The images and the evidence of the rows that the store does not hold, ordered by image."""
     unchanged_count: int
     disputed: IntArray
     """Numbers of rows whose key an earlier row has with other evidence."""
@@ -45,58 +46,46 @@ def new_rows(
         teacher_id: whose rows they are.
         prompt_id: what the teacher was asked.
     """
-    images = [name for name in key_columns(TABLES[table]) if name.startswith("image")]
-    by = ", ".join(images)
-    same = ", ".join(_comparable(table, name) for name in EVIDENCE[table])
-    found = query(
+    images = image_columns(table)
+    repeated = repeated_rows(prepared, images)
+    stored, changed = _compared(
         store,
-        f"""
-        with given as (select row, {by}, struct_pack({same}) as evidence from prepared),
-        stored as (
-            select {by}, struct_pack({same}) as stored_evidence from {table}
-            where teacher_id = $teacher_id and prompt_id = $prompt_id
-        )
-        select
-            row_number() over (partition by {by} order by row) = 1 as is_first,
-            evidence is distinct from first_value(evidence) over (partition by {by} order by row)
-                as disputed,
-            stored_evidence is not null as is_stored,
-            stored_evidence is not null and evidence is distinct from stored_evidence as changed
-        from given left join stored using ({by})
-        order by row
-        """,
-        {"teacher_id": teacher_id, "prompt_id": prompt_id},
-        tables={"prepared": prepared},
+        prepared,
+        table,
+        other=f"(select * from {table} where teacher_id = $teacher_id and prompt_id = $prompt_id)",
+        parameters={"teacher_id": teacher_id, "prompt_id": prompt_id},
     )
-    flags = {name: np.asarray(found.column(name), dtype=np.bool_) for name in found.column_names}
-    is_new = flags["is_first"] & ~flags["is_stored"]
-    row = prepared.column("row").to_numpy()
-    added = prepared.filter(pa.array(is_new)).sort_by([(name, "ascending") for name in images])
+    first = _without(prepared, repeated)
+    _, disputed = (
+        _compared(store, prepared, table, other="others", others=first)
+        if len(repeated)
+        else (repeated, repeated)
+    )
+    added = _without(first, stored).drop_columns(["row", "teacher"])
     return NewRows(
-        teacher_id,
-        _complete(added, table, teacher_id, prompt_id),
-        int((flags["is_first"] & flags["is_stored"]).sum()),
-        row[flags["disputed"]],
-        row[flags["changed"]],
+        added.sort_by([(name, "ascending") for name in images]),
+        first.num_rows - added.num_rows,
+        disputed,
+        changed,
     )
+
+
+def image_columns(table: str) -> list[str]:
+    """The columns of points or pairs that name images."""
+    return [name for name in key_columns(TABLES[table]) if name.startswith("image")]
 
 
 def repeated_rows(table: pa.Table, columns: list[str]) -> IntArray:
     """Numbers of the rows whose columns hold what an earlier row's hold."""
+    if any(pc.count_distinct(table.column(name)).as_py() == table.num_rows for name in columns):
+        return np.empty(0, dtype=np.int64)  # the common case, at a fraction of the cost
     first = table.group_by(columns).aggregate([("row", "min")]).column("row_min")
     row: IntArray = table.column("row").to_numpy()
     return row[np.isin(row, first.to_numpy(), invert=True)]
 
 
-def _comparable(table: str, name: str) -> str:
-    # Lists of fixed length come from Arrow, lists of any length from the views.
-    kind = TABLES[table].field(name).type
-    return (
-        f"{name} := {name}::float[]" if pa.types.is_fixed_size_list(kind) else f"{name} := {name}"
-    )
-
-
-def _complete(rows: pa.Table, table: str, teacher_id: str, prompt_id: str) -> pa.Table:
+def complete(rows: pa.Table, table: str, *, teacher_id: str, prompt_id: str) -> pa.Table:
+    """Images and evidence with all other columns of their table; what asking cost is not known."""
     given = {"teacher_id": teacher_id, "prompt_id": prompt_id}
     columns = []
     for field in TABLES[table]:
@@ -104,6 +93,41 @@ def _complete(rows: pa.Table, table: str, teacher_id: str, prompt_id: str) -> pa
             columns.append(pa.repeat(pa.scalar(given[field.name], field.type), rows.num_rows))
         elif field.name in rows.column_names:
             columns.append(rows.column(field.name))
-        else:  # what asking cost is not known
+        else:
             columns.append(pa.nulls(rows.num_rows, field.type))
     return pa.table(columns, schema=TABLES[table])
+
+
+def _compared(
+    store: Store,
+    prepared: pa.Table,
+    table: str,
+    *,
+    other: str,
+    parameters: Mapping[str, str] | None = None,
+    others: pa.Table | None = None,
+) -> tuple[IntArray, IntArray]:
+    """Numbers of the prepared rows whose key the others have, and of those that differ in it."""
+    by = ", ".join(image_columns(table))
+    differs = " or ".join(_differs(table, name) for name in EVIDENCE[table])
+    found = query(
+        store,
+        f"select row, {differs} as differs from prepared join {other} as other using ({by})",
+        parameters,
+        tables={"prepared": prepared}
+        | ({"others": others.drop_columns("row")} if others is not None else {}),
+    )
+    row = found.column("row").to_numpy()
+    return row, row[np.asarray(found.column("differs"), dtype=np.bool_)]
+
+
+def _differs(table: str, name: str) -> str:
+    # Lists of fixed length come from Arrow, lists of any length from the views.
+    kind = "::float[]" if pa.types.is_fixed_size_list(TABLES[table].field(name).type) else ""
+    return f"prepared.{name}{kind} is distinct from other.{name}{kind}"
+
+
+def _without(table: pa.Table, rows: IntArray) -> pa.Table:
+    if not len(rows):
+        return table
+    return table.filter(pa.array(np.isin(table.column("row").to_numpy(), rows, invert=True)))

@@ -4,7 +4,7 @@ Nothing of a file is stored if any of its rows is wrong. Rows that the store hol
 counted, so that an import that was stopped goes on where it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,17 +13,18 @@ import pyarrow.compute as pc
 from annotate.importing.image_ids import KnownNames, known_names, names_of_dataset
 from annotate.importing.judged_rows import TEACHER, Cells, JudgedRows, read_judgements
 from annotate.importing.mos_rows import new_mos
-from annotate.importing.new_rows import NewRows, new_rows
+from annotate.importing.new_rows import NewRows, complete, new_rows
 from annotate.importing.pair_rows import prepared_pairs
 from annotate.importing.point_rows import prepared_points
 from annotate.importing.request import ImportRequest
 from annotate.teachers.imported import imported_prompt, imported_teacher
+from data_store.console import progress
 from data_store.index import query
 from data_store.layout import Store, create_store, open_store
 from data_store.shards import commit_rows
 from schemas.errors import MosFileError
 from schemas.rejections import REJECTIONS
-from schemas.teacher_spec import PromptSpec
+from schemas.teacher_spec import PromptSpec, TeacherSpec
 
 ROWS_PER_SHARD = 1_000_000
 STAGE = "import"
@@ -77,14 +78,17 @@ def import_judgements(address: str, request: ImportRequest) -> ImportSummary:
     producer = _producer(request)
     store.write_prompt(prompt)
     for name, new in found.items():
-        store.write_teacher(imported_teacher(name))
-        _commit(store, request.columns.table, new.rows, producer, teacher_id=new.teacher_id)
-    _commit(store, "mos", mos.rows, producer)
-    _commit(store, "rejections", _rejections(store, known.unknown, request), producer)
+        teacher = imported_teacher(name)
+        store.write_teacher(teacher)
+        _commit_new(store, request.columns.table, new.rows, producer, (teacher, prompt))
+    for part in _parts(mos.rows):
+        commit_rows(store, "mos", part, producer=producer)
+    for part in _parts(_rejections(store, known.unknown, request)):
+        commit_rows(store, "rejections", part, producer=producer)
     return ImportSummary(
         request.columns.table,
         prompt.prompt_id,
-        {name: new.teacher_id for name, new in found.items()},
+        {name: imported_teacher(name).teacher_id for name in found},
         sum(new.rows.num_rows for new in found.values()),
         sum(new.unchanged_count for new in found.values()),
         mos.rows.num_rows,
@@ -108,8 +112,9 @@ def _new_of_each_teacher(
         known.blame_ambiguous(rows, key)
     prepared = (prepared_points if table == "points" else prepared_pairs)(rows, known)
     found = {}
-    for name in sorted(pc.unique(prepared.column(TEACHER)).to_pylist()):
-        own = prepared.filter(pc.equal(prepared.column(TEACHER), name))
+    names = sorted(pc.unique(prepared.column(TEACHER)).to_pylist())
+    for name in names:
+        own = prepared.filter(pc.equal(prepared.column(TEACHER), name)) if names[1:] else prepared
         new = new_rows(
             store,
             own,
@@ -169,12 +174,20 @@ def _rejections(store: Store, unknown: pa.Array, request: ImportRequest) -> pa.T
     return pa.table([columns[name] for name in REJECTIONS.names], schema=REJECTIONS)
 
 
-def _commit(
-    store: Store, table: str, rows: pa.Table, producer: str, *, teacher_id: str = ""
+def _commit_new(
+    store: Store, table: str, rows: pa.Table, producer: str, who: tuple[TeacherSpec, PromptSpec]
 ) -> None:
+    teacher_id, prompt_id = who[0].teacher_id, who[1].prompt_id
+    with progress(rows.num_rows, label=who[0].name, unit=table) as bar:
+        for part in _parts(rows):
+            whole = complete(part, table, teacher_id=teacher_id, prompt_id=prompt_id)
+            commit_rows(store, table, whole, producer=producer, teacher_id=teacher_id)
+            bar.advance(part.num_rows)
+
+
+def _parts(rows: pa.Table) -> Iterator[pa.Table]:
     for start in range(0, rows.num_rows, ROWS_PER_SHARD):
-        part = rows.slice(start, ROWS_PER_SHARD)
-        commit_rows(store, table, part, producer=producer, teacher_id=teacher_id)
+        yield rows.slice(start, ROWS_PER_SHARD)
 
 
 def _producer(request: ImportRequest) -> str:

@@ -88,18 +88,14 @@ def _from_folder(folder: Path, name: str, revision: str) -> Checkpoint:
             where=f"--model {folder} --revision {revision}",
             fix="leave out --revision, or give a hub id",
         )
-    _check_parts(folder)
-    read_config(folder)
-    return Checkpoint(folder, name, revision="")
-
-
-def _check_parts(folder: Path) -> None:
     if missing := _missing_parts(folder):
         raise TeacherMissing(
             f"there is no model here: {', '.join(missing)} missing",
             where=folder,
             fix=f"give a folder with a checkpoint, a hub id, or one of {', '.join(PRESETS)}",
         )
+    read_config(folder)
+    return Checkpoint(folder, name, revision="")
 
 
 def _missing_parts(folder: Path) -> list[str]:
@@ -136,17 +132,21 @@ def _from_hub(hub_id: str, revision: str) -> Checkpoint:
             read_config(config)
             folder = fetch(_FILES, offline=False, commit=config.name)
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
-        at = f" --revision {revision}" if revision else ""
-        raise TeacherMissing(
-            f"the weights of {hub_id} are not on this machine and cannot be downloaded"
-            f" ({type(error).__name__})",
-            where=f"--model {hub_id}{at}",
-            fix=f"download them where there is a network (`hf download {hub_id}{at} --local-dir"
-            " FOLDER`), copy the folder here and give --model FOLDER",
-        ) from error
-    _check_parts(folder)
+        raise _not_here(hub_id, revision, type(error).__name__) from error
+    if missing := _missing_parts(folder):
+        raise _not_here(hub_id, revision, f"{', '.join(missing)} missing")
     read_config(folder)
     return Checkpoint(folder, hub_id, revision=folder.name)
+
+
+def _not_here(hub_id: str, revision: str, why: str) -> TeacherMissing:
+    at = f" --revision {revision}" if revision else ""
+    return TeacherMissing(
+        f"the weights of {hub_id} are not on this machine and cannot be downloaded ({why})",
+        where=f"--model {hub_id}{at}",
+        fix=f"download them where there is a network (`hf download {hub_id}{at} --local-dir"
+        " FOLDER`), copy the folder here and give --model FOLDER",
+    )
 
 
 def _local_snapshot(fetch: Callable[..., Path]) -> Path | None:

@@ -56,16 +56,25 @@ class Teacher:
         return render(prompt, self.processor, where=self.checkpoint)
 
     def start(self) -> TokenEngine:
-        """Load the weights. Raises TeacherMissing."""
+        """Load the weights; what comes back restarts itself. Raises TeacherMissing."""
+        from annotate.teachers.supervisor import Supervised
+
+        return Supervised(self._engine, self.options)
+
+    def _engine(self, options: EngineOptions) -> TokenEngine:
         match self.engine_name:
             case "vllm":
                 from annotate.teachers.vllm_engine import VllmEngine
 
-                return VllmEngine(self.checkpoint, self.options)
+                return VllmEngine(self.checkpoint, options)
             case "transformers":
                 from annotate.teachers.transformers_engine import TransformersEngine
 
-                return TransformersEngine(self.checkpoint, self.options)
+                return TransformersEngine(self.checkpoint, options)
+            case "server":
+                from annotate.teachers.server_engine import ServerEngine
+
+                return ServerEngine(self.checkpoint, options)
 
 
 def find_teacher(  # noqa: PLR0913 - one argument for each option that users have

@@ -4,10 +4,12 @@ It answers one batch at a time in plain transformers: no continuous batching, no
 """
 
 import gc
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -15,6 +17,7 @@ from transformers import AutoModelForImageTextToText
 
 from annotate.teachers.chat import load_processor
 from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
+from annotate.teachers.image_tokens import processor_kwargs
 from data_store.console import say
 from schemas.errors import EngineOutOfMemory, TeacherMissing
 
@@ -30,6 +33,8 @@ class TransformersEngine:
         self._options = options
         self._batch = min(REQUESTS_PER_FORWARD, options.max_batch, options.in_flight)
         self._processor = load_processor(checkpoint)
+        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+        self._shaping = processor_kwargs(config["architectures"][0], options.max_tiles)
         transformers.utils.logging.disable_progress_bar()  # of loading; ours is the one to watch
         # The next token is read from the last position, so questions are padded on the left.
         self._processor.tokenizer.padding_side = "left"
@@ -71,7 +76,7 @@ class TransformersEngine:
             if not drawn:
                 return
             batch = list(islice(drawn, self._batch))
-            answers = self._forward(batch)
+            answers = self._answers(batch)
             if answers is None:
                 self._shrink(len(batch))
                 continue
@@ -98,29 +103,37 @@ class TransformersEngine:
         self._batch = tried // 2
         say(f"out of memory with {tried} questions at a time; going on with {self._batch}")
 
-    def _forward(self, requests: Sequence[TokenRequest]) -> list[TokenAnswer] | None:
-        """The answers, or None where they do not fit into memory together."""
-        tiles = self._options.max_tiles
-        inputs = self._processor(
-            text=[request.text for request in requests],
-            images=[list(request.images) for request in requests],
-            crop_to_patches=tiles > 1,
-            max_patches=tiles,
-            padding=True,
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    def _answers(self, requests: Sequence[TokenRequest]) -> list[TokenAnswer] | None:
+        """The answers, or None where the requests do not fit into memory together."""
         try:
-            inputs = inputs.to(self._device, dtype=self._model.dtype)
-            with torch.inference_mode():
-                logits = self._model(**inputs, logits_to_keep=1).logits[:, -1]
-            # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (methods.md).
-            logprobs = torch.log_softmax(logits.float(), dim=-1).cpu()
+            inputs = self._processor(
+                text=[request.text for request in requests],
+                images=[list(request.images) for request in requests],
+                padding=True,
+                return_tensors="pt",
+                add_special_tokens=False,
+                **self._shaping,
+            )
+        except (ValueError, TypeError, IndexError) as error:
+            if len(requests) > 1:  # one of them is to blame, and only that is refused
+                alone = [self._answers([request]) for request in requests]
+                return None if None in alone else [one[0] for one in alone if one]
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            return [TokenAnswer.refused(f"the processor refuses the question: {reason}")]
+        try:
+            return self._forward(inputs, requests)
         except RuntimeError as error:
-            if _is_out_of_memory(error):
-                return None  # and not in here, where the error keeps the tensors alive
-            raise
+            if not _is_out_of_memory(error):
+                raise
+        return None  # and not in the handler, where the error keeps the tensors alive
+
+    def _forward(self, inputs: Any, requests: Sequence[TokenRequest]) -> list[TokenAnswer]:
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        inputs = inputs.to(self._device, dtype=self._model.dtype)
+        with torch.inference_mode():
+            logits = self._model(**inputs, logits_to_keep=1).logits[:, -1]
+        # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (docs/methods.md).
+        logprobs = torch.log_softmax(logits.float(), dim=-1).cpu()
         return [
             TokenAnswer(tuple(row[list(request.token_ids)].tolist()), int(length), 0)
             for row, request, length in zip(logprobs, requests, lengths, strict=True)

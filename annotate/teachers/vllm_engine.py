@@ -6,6 +6,7 @@ unmasked distribution, and tokens would go missing.
 """
 
 import gc
+import json
 import os
 import warnings
 from collections import deque
@@ -18,12 +19,18 @@ from typing import Any
 import torch
 
 from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
+from annotate.teachers.image_tokens import ImageTokens, processor_kwargs
 from schemas.errors import EngineFailed, EngineOutOfMemory, TeacherMissing
 
 IMAGES_PER_QUESTION = 2
 TEXT_TOKENS = 256  # more than any prompt's words; images come on top
+MARK_TOKENS = 8  # before and after an image
+PREPARED_IMAGES = 64
+"""Preprocessed images that vLLM keeps for their next question; more would only fill memory."""
 CPU_CACHE_BYTES = 1 << 30
 CPU_TOKENS_PER_STEP = 4096
+FULL_BATCH = 256
+"""Requests in a pass from which on a pass gets all the tokens above; fewer get their share."""
 GPU_TOKENS_PER_STEP = 16384
 ENCODED_QUESTIONS = 2
 """Longest questions whose images the encoder cache holds at once, at least."""
@@ -178,7 +185,13 @@ def _out_of_memory(error: Exception, where: str) -> EngineOutOfMemory:
 
 def _set_environment() -> None:
     # Only what the user has not set himself. Weights are always found before vLLM starts.
-    defaults = {"HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+    defaults = {
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_NO_USAGE_STATS": "1",
+        # An engine that is started again is started beside our threads, which a fork would break.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    }
     if not torch.cuda.is_available():
         # In this process the engine starts in 4 s instead of 45 s in one of its own.
         defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -188,23 +201,24 @@ def _set_environment() -> None:
 
 def _arguments(checkpoint: Path, options: EngineOptions) -> dict[str, Any]:
     on_gpu = torch.cuda.is_available()
-    longest = _longest_question(checkpoint, options.max_tiles)
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    tokens = ImageTokens.of_config(config, options.max_tiles)
+    longest = IMAGES_PER_QUESTION * (tokens.most() + MARK_TOKENS) + TEXT_TOKENS
+    # A batch that was halved because the device was full has to take less memory, too.
     tokens_per_step = GPU_TOKENS_PER_STEP if on_gpu else CPU_TOKENS_PER_STEP
+    tokens_per_step = tokens_per_step * min(options.max_batch, FULL_BATCH) // FULL_BATCH
     arguments: dict[str, Any] = {
         "model": str(checkpoint),
         "dtype": options.dtype,
         "seed": 0,
         "trust_remote_code": False,
         "limit_mm_per_prompt": {"image": IMAGES_PER_QUESTION, "video": 0},
-        "mm_processor_kwargs": {
-            "crop_to_patches": options.max_tiles > 1,
-            "max_patches": options.max_tiles,
-        },
+        "mm_processor_kwargs": processor_kwargs(tokens.architecture, options.max_tiles),
+        "mm_processor_cache_gb": PREPARED_IMAGES * _prepared_bytes(tokens) / 2**30,
         "max_model_len": longest,
         "max_num_seqs": options.max_batch,
         # The cache of encoded images is as large as this, counted in image tokens.
         "max_num_batched_tokens": max(tokens_per_step, ENCODED_QUESTIONS * longest),
-        "mm_processor_cache_gb": 0.5,
         "enable_prefix_caching": True,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
@@ -225,13 +239,13 @@ def _arguments(checkpoint: Path, options: EngineOptions) -> dict[str, Any]:
     return arguments
 
 
-def _longest_question(checkpoint: Path, max_tiles: int) -> int:
-    """Tokens of the longest question: two images of all their tiles and a thumbnail, and words."""
-    from annotate.teachers.chat import load_processor
+def _prepared_bytes(tokens: ImageTokens) -> int:
+    """Most bytes of one image as the processor hands it on.
 
-    per_tile = int(getattr(load_processor(checkpoint), "image_seq_length", 256))
-    tiles = max_tiles + 1 if max_tiles > 1 else 1
-    return IMAGES_PER_QUESTION * tiles * per_tile + TEXT_TOKENS
+    Three channels of float32, which Qwen3-VL doubles into two frames of a film.
+    """
+    tiles_or_cells = tokens.most() // tokens.tokens_per_tile
+    return tiles_or_cells * tokens.side_px**2 * 3 * 4 * 2
 
 
 def _answer(output: Any, request: TokenRequest) -> TokenAnswer:

@@ -1,4 +1,4 @@
-"""Commands that look into a store: `sql` and `status`."""
+"""Commands that look into a store: `sql`, `status` and `bradley-terry`."""
 
 import sys
 from pathlib import Path
@@ -37,10 +37,10 @@ def sql(
         typer.Option(min=1, help=f"Rows at most; {TABLE_ROWS} in a table, all otherwise."),
     ] = None,
 ) -> None:
-    """Ask the store: views images, points, pairs, mos, predictions, rejections, image_files.
+    """Ask the store: views images, points, pairs, mos, predictions, rejections, and more.
 
-    The table `shards` says who wrote what and when. A query can read the store and nothing
-    else; docs/queries.md has queries to start from.
+    `store sql 'show tables'` lists them all. The table `shards` says who wrote what and when. A
+    query can read the store and nothing else; docs/queries.md has queries to start from.
     """
     from data_store.console import say
     from data_store.layout import open_store
@@ -86,6 +86,72 @@ def status(store: StoreOption, *, as_json: JsonOption = False) -> None:
         say("nothing yet: `store add-images` is where to begin")
 
 
+def bradley_terry(  # noqa: PLR0913 - as many options as a user has
+    store: StoreOption,
+    *,
+    teacher: Annotated[
+        str, typer.Option(help="Whose pairs, by name or start of its id, if there are several.")
+    ] = "",
+    prompt: Annotated[
+        str, typer.Option(help="Start of the id of one prompt; the mean of all if left out.")
+    ] = "",
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out pairs the teacher is less sure of.")
+    ] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a .csv or .parquet file, outside of the store.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score each image by a teacher's pairs: the Bradley-Terry model, best image first.
+
+    Scores are in logits: two images that differ by d are preferred as sigmoid(d) says.
+    """
+    from data_store.console import say
+    from data_store.layout import open_store
+    from data_store.pair_scores import pair_scores
+    from data_store.sql import output
+    from data_store.sql.user_query import QueryResult
+
+    _refuse_several({"--out": out is not None, "--json": as_json}, where="store bradley-terry")
+    opened = open_store(store)
+    target = (
+        _table_file(out) and output.parquet_target(out, opened, option="--out") if out else None
+    )
+    found = pair_scores(opened, teacher=teacher, prompt=prompt, min_confidence=min_confidence)
+    say(
+        f"{found.pair_count} pairs of {found.rows.num_rows} images, {found.left_out_count} left out"
+    )
+    if found.part_count > 1:
+        say(f"no pair connects {found.part_count} sets of images: compare scores within a set only")
+    if not found.converged:
+        say("the scores are not exact: the fit did not converge")
+    result = QueryResult(found.rows.schema, iter(found.rows.to_batches()))
+    if target:
+        write = output.write_csv if target.suffix == ".csv" else output.write_parquet
+        rows = write(result, None, target)
+        say(f"{rows.given} rows written to {target}")
+    elif as_json:
+        output.print_json_rows(result, None)
+    else:
+        rows = output.show_table(result, TABLE_ROWS)
+        if rows.dropped:
+            say(f"{rows.dropped} more rows; --json and --out give all")
+
+
+def _table_file(path: Path) -> bool:
+    """True for a file that we can write; raises for any other."""
+    from schemas.errors import InputError
+
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(
+            f"the format of {path.name!r} is not known",
+            where="--out",
+            fix="name a file that ends in .csv or .parquet",
+        )
+    return True
+
+
 def _query_text(query: str | None, file: Path | None) -> str:
     """The query, from wherever it was given.
 
@@ -112,11 +178,11 @@ def _query_text(query: str | None, file: Path | None) -> str:
         ) from error
 
 
-def _refuse_several(options: dict[str, bool]) -> None:
+def _refuse_several(options: dict[str, bool], *, where: str = "store sql") -> None:
     from schemas.errors import InputError
 
     given = [name for name, is_given in options.items() if is_given]
     if len(given) > 1:
         raise InputError(
-            f"{' and '.join(given)} exclude each other", where="store sql", fix="give one of them"
+            f"{' and '.join(given)} exclude each other", where=where, fix="give one of them"
         )

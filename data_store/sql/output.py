@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -70,13 +70,21 @@ def print_csv(found: QueryResult, limit: int | None) -> FirstRows:
     maps are JSON; bytes are hex.
     """
     rows = FirstRows(_not_again(found.batches), limit)
-    schema = pa.schema([pa.field(f.name, _csv_type(f.type)) for f in found.schema])
     sys.stdout.flush()
-    with pa_csv.CSVWriter(sys.stdout.buffer, schema) as writer:
-        for batch in rows:
-            columns = [_csv_column(column) for column in batch.columns]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    _csv_into(sys.stdout.buffer, rows, found.schema)
     sys.stdout.buffer.flush()
+    return rows
+
+
+def write_csv(found: QueryResult, limit: int | None, target: Path) -> FirstRows:
+    """Write a CSV file as `print_csv`, whole or not at all; a file of that name is replaced.
+
+    Raises:
+        StoreNotWritable: no file can be made there.
+    """
+    rows = FirstRows(found.batches, limit)
+    with _appearing(target) as temporary, temporary.open("wb") as stream:
+        _csv_into(stream, rows, found.schema)
     return rows
 
 
@@ -102,8 +110,13 @@ def write_parquet(found: QueryResult, limit: int | None, target: Path) -> FirstR
     return rows
 
 
-def parquet_target(path: Path, store: Store) -> Path:
+def parquet_target(path: Path, store: Store, *, option: str = "--parquet") -> Path:
     """Where a result that is written to this path ends up; links are followed.
+
+    Args:
+        path: as the user gave it.
+        store: the store that was asked.
+        option: what the user gave it with.
 
     Raises:
         InputError: in the store's folder, which holds nothing but what the store wrote; or a
@@ -120,7 +133,7 @@ def parquet_target(path: Path, store: Store) -> Path:
     elif not target.parent.is_dir():
         problem = "there is no such folder to write into"
     if problem:
-        raise InputError(problem, where=f"--parquet {path}", fix="name a file in another folder")
+        raise InputError(problem, where=f"{option} {path}", fix="name a file in another folder")
     return target
 
 
@@ -156,6 +169,14 @@ def _not_again(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             raise QueryRefused(error.what, where=error.where, fix=error.fix) from None
 
     return all_of_them()
+
+
+def _csv_into(sink: IO[bytes], rows: FirstRows, schema: pa.Schema) -> None:
+    plain = pa.schema([pa.field(f.name, _csv_type(f.type)) for f in schema])
+    with pa_csv.CSVWriter(sink, plain) as writer:
+        for batch in rows:
+            columns = [_csv_column(column) for column in batch.columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
 
 
 def _csv_type(kind: pa.DataType) -> pa.DataType:
