@@ -1,173 +1,229 @@
-"""What a teacher does with a few images, before it is let loose on a million (METHOD 4.2, 4.6).
+"""The story of an audit: what a teacher does with a few images, before it sees a million.
 
-Measures, and judges nothing: which figures will do is `audit_report.py`. Nothing is written to a
-store.
+It asks and measures (METHOD 4.2, 4.6); what will not do is `auditing/checks.py`. Nothing is
+written to a store.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
-import numpy as np
-from PIL.Image import Image
-
-from annotate.audit_images import AuditImage
-from annotate.ladders import STRENGTHS, Kind, as_seen, kendall_tau_b, rungs
+from annotate.auditing import parity as two_engines
+from annotate.auditing.comparisons import (
+    ComparedImages,
+    both_orders,
+    compared,
+    in_a_ring,
+    with_its_damage,
+)
+from annotate.auditing.images import AuditImage
+from annotate.auditing.labels import PromptReading, read_labels
+from annotate.auditing.parity import Parity
+from annotate.auditing.ratings import (
+    Ladder,
+    RatedImage,
+    RatedLadder,
+    about_each,
+    best_rated,
+    ladders,
+    mean_of_numbers,
+    rated,
+    rated_ladders,
+)
+from annotate.ladders import Kind
+from annotate.pairs import check_pair_prompts
+from annotate.points import check_point_prompts
+from annotate.prompts import Prompt
 from annotate.questions import Asked, LabelAnswer, Question, ask
+from annotate.teachers.chat import codec_of
 from annotate.teachers.engine import TokenEngine
-from schemas.scale import FloatArray, confidence, level_probs, logit_expectation, unit_score
-
-
-class RatedImage(NamedTuple):
-    """What the teacher says of one image."""
-
-    path: str
-    score: float
-    """In [0, 1]."""
-    confidence: float
-    top_label: str
-    mass: float
-    """Probability of all labels together, before they are brought to the sum of 1."""
-
-
-class Ladder(NamedTuple):
-    """One image, made worse step by step."""
-
-    path: str
-    kind: Kind
-    scores: tuple[float, ...]
-    """At severity 0, 1, …"""
-    tau: float
-    """Kendall's tau-b of severity and score; -1 where each step lowers the score."""
+from annotate.teachers.teacher import Teacher
+from data_store.console import say
 
 
 @dataclass(frozen=True, slots=True)
 class PointAudit:
-    """What a point prompt makes the teacher say."""
+    """What one point prompt makes the teacher say."""
 
-    prompt_id: str
+    reading: PromptReading
     rated: tuple[RatedImage, ...]
-    ladders: tuple[Ladder, ...]
-    """Of the half of the images that the teacher rates best: the worst cannot get much worse."""
-    distinct_share: float
-    """Different scores, as a share of all scores of images and rungs."""
-    unusable: int
-    """Questions without an answer, or with one that is no number."""
+    ladders: tuple[RatedLadder, ...]
+    """Of the half of the images that it rates best."""
+
+    @property
+    def mass(self) -> float:
+        """Mean probability of all labels together."""
+        return mean_of_numbers([one.mass for one in self.rated])
+
+    @property
+    def distinct_share(self) -> float:
+        """Different scores, as a share of the scores of all images and damaged copies."""
+        scores = [one.score for one in self.rated]
+        scores += [score for ladder in self.ladders for score in ladder.scores[1:]]
+        return len(set(scores)) / len(scores)
 
     def tau(self, kind: Kind) -> float:
-        """Mean over the ladders of a kind; 0 where there is none."""
-        found = [ladder.tau for ladder in self.ladders if ladder.kind == kind]
-        return float(np.mean(found)) if found else 0.0
-
-
-class ComparedImages(NamedTuple):
-    """What the teacher says of two images, from both orders."""
-
-    first: str
-    second: str
-    """Path, or path and what was done to the image."""
-    logit: float
-    """Of P(the first is better), the mean of both orders."""
-    position_bias: float
-    """By how much being shown first raises the logit; as in the view `pairs`."""
-    consistent: bool
-    """Both orders prefer the same image."""
-    mass: float
-    """Probability of both letters together, mean of both orders."""
+        """Mean of Kendall's tau-b over the ladders of a kind."""
+        return mean_of_numbers([one.tau for one in self.ladders if one.kind == kind])
 
 
 @dataclass(frozen=True, slots=True)
 class PairAudit:
-    """What a pair prompt makes the teacher say."""
+    """What one pair prompt makes the teacher say."""
 
-    prompt_id: str
+    reading: PromptReading
     compared: tuple[ComparedImages, ...]
-    """Of the images as they are."""
+    """The images as they are."""
     damaged: tuple[ComparedImages, ...]
-    """An image first, and second the same at the worst rung of a ladder."""
-    unusable: int
+    """An image, and second the worst rung of one of its ladders."""
 
     @property
-    def undamaged_share(self) -> float:
-        """Share of `damaged` in which the image is preferred to its damaged copy."""
-        return _mean([pair.logit > 0 for pair in self.damaged])
-
-    @property
-    def consistency_rate(self) -> float:
-        """Share of `compared` in which both orders prefer the same image."""
-        return _mean([pair.consistent for pair in self.compared])
+    def mass(self) -> float:
+        """Mean probability of both letters together."""
+        return mean_of_numbers([pair.mass for pair in self.compared])
 
     @property
     def position_bias(self) -> float:
-        """Mean over `compared`, in logits; positive where what is shown first is preferred."""
-        return _mean([pair.position_bias for pair in self.compared])
+        """Mean logit that being shown first is worth."""
+        return mean_of_numbers([pair.position_bias for pair in self.compared])
+
+    @property
+    def consistency_rate(self) -> float:
+        """Share of the pairs in which both orders prefer the same image."""
+        return mean_of_numbers([pair.is_consistent for pair in self.compared])
+
+    @property
+    def undamaged_share(self) -> float:
+        """Share of `damaged` in which the undamaged image is preferred."""
+        return mean_of_numbers([pair.preference_prob > 0.5 for pair in self.damaged])
 
 
-Answered = list[tuple[Asked, LabelAnswer]]
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All that was measured."""
+
+    teacher_id: str
+    dtype: str
+    engine: str
+    """Engine, version and hardware."""
+    points: tuple[PointAudit, ...]
+    pairs: tuple[PairAudit, ...]
+    asked: int
+    unusable: int
+    """Questions without an answer, or whose answer is no number."""
+    problem: str
+    """Of the first of these, if it has a name."""
+    parity: Parity | None
+    no_parity: str
+    """Why the engines were not compared; empty where they were."""
 
 
-class Auditor:
-    """Asks a started teacher about the images of an audit, and remembers what it answered.
+class Conversation:
+    """A started teacher, what it was asked, and what it answered."""
+
+    def __init__(self, engine: TokenEngine) -> None:
+        self._engine = engine
+        self.asked: list[Asked] = []
+        self.answers: list[LabelAnswer] = []
+
+    def ask(self, questions: Sequence[Asked]) -> list[LabelAnswer]:
+        """Ask all of them; raises EngineFailed."""
+        answers = list(ask(self._engine, questions))
+        self.asked += questions
+        self.answers += answers
+        return answers
+
+
+def audit(
+    teacher: Teacher, prompts: Sequence[Prompt], images: Sequence[AuditImage], *, parity: bool
+) -> Audit:
+    """Ask about the images and about damaged copies of them, and another engine the same.
 
     Args:
-        engine: the started teacher.
+        teacher: started here, and closed.
+        prompts: point prompts and pair prompts, at least one for points; by the first of these
+            the images are chosen that are damaged.
         images: two or more.
-        seen_px: per image, the largest (width, height) that the teacher sees of it.
+        parity: whether to compare with the other engine, where there is one.
+
+    Raises:
+        InputError: a prompt is of neither kind, or none is for points.
+        TeacherError: the labels cannot be read, or the teacher cannot be started or stops.
     """
-
-    def __init__(
-        self,
-        engine: TokenEngine,
-        images: Sequence[AuditImage],
-        seen_px: Sequence[tuple[int, int]],
-    ) -> None:
-        self._engine = engine
-        self._images = images
-        self._seen = [as_seen(one.image, px) for one, px in zip(images, seen_px, strict=True)]
-        self._best: list[int] = list(range(len(images)))
-        self.plain: Answered = []
-        """Questions about the images as they are, with their answers: for `parity.py`."""
-
-    def points(self, question: Question) -> PointAudit:
-        """Rate each image, and the ladders of those rated best."""
-        answers = self._plain(question, [((i.image,), (i.image_id,)) for i in self._images])
-        rated = _rated(question, answers)
-        whole = zip(self._images, rated, strict=True)
-        scores = np.array([-one.score for one in rated])  # NaN last
-        self._best = np.argsort(scores, kind="stable")[: (len(rated) + 1) // 2].tolist()
-        ladders, unusable = self._ladders(question)
-        every = [one.score for one in rated]
-        every += [score for ladder in ladders for score in ladder.scores]
-        usable = [score for score in every if np.isfinite(score)]
-        return PointAudit(
-            question.prompt_id,
-            tuple(one._replace(path=image.path) for image, one in whole),
-            tuple(ladders),
-            len(set(usable)) / len(usable) if usable else 0.0,
-            unusable + sum(not answer.is_usable for answer in answers),
-        )
-
-    def pairs(self, question: Question) -> PairAudit:
-        """Compare each image with the next, and the best with their damaged copies.
-
-        The best are those of the last call of `points`; all of them where there was none.
-        """
-        count = len(self._images)
-        ring = [(i, (i + 1) % count) for i in range(count if count > LEAST_RING else 1)]
-        plain = [self._named(number) for number in range(count)]
-        compared = [(plain[a], plain[b]) for a, b in ring]
-        damaged = [
-            (plain[number], (f"{plain[number][0]} + {rung.kind} {rung.severity}", rung.image))
-            for number in self._best
-            for rung in rungs(self._seen[number])
-            if rung.severity == len(STRENGTHS[rung.kind])
+    points = _readable(teacher, [prompt for prompt in prompts if prompt.kind == "point"])
+    pairs = _readable(teacher, [prompt for prompt in prompts if prompt.kind == "pair"])
+    say(f"starting {teacher.spec.name}: {len(images)} images, and damaged copies of the better half")
+    engine = teacher.start()
+    try:
+        talk = Conversation(engine)
+        ratings = [rated(q, images, talk.ask(about_each(q, images))) for _, q in points]
+        sight = teacher.image_tokens
+        steps = [
+            ladder
+            for one in best_rated(images, ratings[0])
+            for ladder in ladders(one, sight.shown_size(*one.image.size))
         ]
-        as_they_are = [_both_orders(pair) for pair in compared]
-        answers = self._plain(question, [order for orders in as_they_are for order in orders])
-        spoilt = [order for pair in damaged for order in _both_orders(pair)]
-        answers_damaged = self._asked(question, spoilt)
-        return PairAudit(
-            question.prompt_id,
-            *(),
-            **{},
+        point_audits = tuple(
+            _of_points(talk, reading, question, ratings=rating, steps=steps)
+            for (reading, question), rating in zip(points, ratings, strict=True)
         )
+        pair_audits = tuple(
+            _of_pairs(talk, reading, question, images=images, steps=steps)
+            for reading, question in pairs
+        )
+        provenance = engine.provenance
+    finally:
+        engine.close()
+    unusable = [answer for answer in talk.answers if not answer.is_usable]
+    no_parity = two_engines.why_not(teacher) if parity else "it was not asked for"
+    return Audit(
+        teacher.teacher_id,
+        teacher.options.dtype,
+        provenance,
+        point_audits,
+        pair_audits,
+        len(talk.answers),
+        len(unusable),
+        next((answer.problem for answer in unusable if answer.problem), ""),
+        None if no_parity else two_engines.compare(teacher, provenance, talk.asked, talk.answers),
+        no_parity,
+    )
+
+
+def _readable(teacher: Teacher, prompts: Sequence[Prompt]) -> list[tuple[PromptReading, Question]]:
+    check_point_prompts([prompt for prompt in prompts if prompt.kind == "point"])
+    check_pair_prompts([prompt for prompt in prompts if prompt.kind == "pair"])
+    codec = codec_of(teacher.processor.tokenizer)
+    questions = [teacher.read(prompt) for prompt in prompts]
+    return [
+        (read_labels(prompt, question.spec, codec), question)
+        for prompt, question in zip(prompts, questions, strict=True)
+    ]
+
+
+def _of_points(
+    talk: Conversation,
+    reading: PromptReading,
+    question: Question,
+    *,
+    ratings: tuple[RatedImage, ...],
+    steps: Sequence[Ladder],
+) -> PointAudit:
+    rungs = [rung for ladder in steps for rung in ladder.images]
+    answers = talk.ask(about_each(question, rungs))
+    return PointAudit(reading, ratings, rated_ladders(steps, answers))
+
+
+def _of_pairs(
+    talk: Conversation,
+    reading: PromptReading,
+    question: Question,
+    *,
+    images: Sequence[AuditImage],
+    steps: Sequence[Ladder],
+) -> PairAudit:
+    ring, damage = in_a_ring(images), with_its_damage(steps)
+    return PairAudit(
+        reading,
+        compared(ring, talk.ask(both_orders(question, ring))),
+        compared(damage, talk.ask(both_orders(question, damage))),
+    )

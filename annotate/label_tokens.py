@@ -74,7 +74,7 @@ def next_tokens(tokens: LabelTokens) -> dict[Tokens, Tokens]:
         For each distinct proper beginning of a label's tokens (the forward passes that the
         question takes, shorter ones first) the tokens that go on from it, each once.
     """
-    ways = [(token,) for ids in tokens.single for token in ids]
+    ways: list[Tokens] = [(token,) for ids in tokens.single for token in ids]
     ways += [way for group in tokens.sequences for way in group]
     going_on: dict[Tokens, dict[int, None]] = {(): {}}
     for way in ways:

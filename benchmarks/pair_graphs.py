@@ -5,7 +5,7 @@
 Four questions. How well do the scores that follow from the pairs of a graph rank a simulated
 teacher's images, against as many pairs from random matchings? How often is an image encoded when
 the encoder cache holds so many? How should the images of listed pairs be laid out? How long does
-planning take for a million images? Prints and keeps the figures; one minute on one core.
+planning take for a million images? Prints and keeps the figures, in a minute or two.
 """
 
 import time
@@ -154,7 +154,7 @@ def _layouts(count: int) -> None:
     sources = np.arange(count).reshape(-1, 10)
     first, second = np.triu_indices(10, k=1)
     copies = np.stack([sources[:, first].ravel(), sources[:, second].ravel()], axis=1)
-    lists = {
+    lists: dict[str, npt.NDArray[np.integer]] = {
         "near": near[np.argsort(np.abs(np.diff(scores[near], axis=1)[:, 0]))],
         "random": random_matchings(count, PER_IMAGE, rng),
         "copies": rng.permutation(copies),

@@ -72,7 +72,8 @@ def _evidence(rows: JudgedRows, swapped: BoolArray) -> dict[str, pa.Array]:
         "b_in_ab": numbers(np.where(swapped, np.nan, logs[:, 1])),
         "a_in_ba": numbers(np.where(swapped, logs[:, 0], np.nan)),
         "b_in_ba": numbers(np.where(swapped, logs[:, 1], np.nan)),
-        "preference": numbers(np.where(swapped, 1 - preference, preference)),
+        # Rounded, because 1 - .9 is not .1: the same pair in the other order must be the same.
+        "preference": numbers(np.round(np.where(swapped, 1 - preference, preference), 12)),
     }
 
 

@@ -156,6 +156,8 @@ def _refuse_all(rows: JudgedRows, known: KnownNames) -> None:
 
 def _rejections(store: Store, unknown: pa.Array, request: ImportRequest) -> pa.Table:
     """A row for each name that fits no image, unless the store has it already."""
+    if not len(unknown):
+        return REJECTIONS.empty_table()
     known = query(
         store,
         "select path from rejections where stage = $stage and reason = 'no_image'",

@@ -31,10 +31,11 @@ def processor_kwargs(architecture: str, max_tiles: int) -> dict[str, Any]:
     Raises:
         KeyError: the architecture is not one of `SUPPORTED`.
     """
-    return {
-        TILED: {"crop_to_patches": max_tiles > 1, "max_patches": max_tiles},
-        SCALED: {"size": {"shortest_edge": LEAST_PIXELS, "longest_edge": _budget(max_tiles)}},
-    }[architecture]
+    if architecture == TILED:
+        return {"crop_to_patches": max_tiles > 1, "max_patches": max_tiles}
+    if architecture == SCALED:
+        return {"size": {"shortest_edge": LEAST_PIXELS, "longest_edge": _budget(max_tiles)}}
+    raise KeyError(architecture)
 
 
 @dataclass(frozen=True, slots=True)

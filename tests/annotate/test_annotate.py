@@ -1,6 +1,9 @@
 """The two stories, run with the tiny teacher through transformers on real files."""
 
+import io
 import math
+import resource
+import sys
 
 import numpy as np
 import pytest
@@ -8,11 +11,12 @@ import pytest
 from annotate.job import Pace
 from annotate.pair_strategies import PairChoice
 from annotate.run import annotate_pairs, annotate_points
+from data_store.health.verify import verify
 from data_store.images.importer import add_images
 from data_store.index import query
 from data_store.pair_candidates import ImageChoice
 from data_store.splits import is_test
-from schemas.errors import InputError, PairBudgetError
+from schemas.errors import InputError, PairBudgetError, StoreNotWritable
 from tests.conftest import picture
 
 # transformers warns of its own future; that is not what these tests are about.
@@ -207,3 +211,36 @@ def test_the_teacher_finds_blurred_pictures_worse(store, tmp_path, tiny_teacher,
         assert score[f"{number}_0.png"] > score[f"{number}_2.png"]
     means = [np.mean([score[f"{n}_{step}.png"] for n in range(3)]) for step in range(3)]
     assert means[0] > means[1] > means[2]
+
+
+@pytest.fixture
+def full_disk():
+    """From here on no file can grow beyond a few bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+
+    def free() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    yield fill, free
+    free()
+
+
+def test_a_disk_that_fills_up_is_named_and_what_was_committed_is_not_asked_again(
+    filled, tiny_teacher, point_prompt, full_disk, monkeypatch
+):
+    fill, free = full_disk
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # pytest keeps it in a file, which is full
+    annotate_points(filled, tiny_teacher, [point_prompt], limit=5)
+    fill()
+    with pytest.raises(StoreNotWritable):
+        annotate_points(filled, tiny_teacher, [point_prompt])
+    free()
+    assert len(rows(filled, "points")) == 5
+    done = annotate_points(filled, tiny_teacher, [point_prompt])
+    assert (done.answered, done.already) == (7, 5)
+    written = "select sum(row_count)::int as n from shards where table_name = 'points'"
+    assert query(filled, written).to_pylist() == [{"n": 12}]
+    assert verify(filled).open_count == 0

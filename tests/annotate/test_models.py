@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from annotate.commands.models import models
@@ -14,6 +14,7 @@ SIDE = st.integers(1, 6000)
 TILES = st.integers(1, 12)
 
 
+@settings(deadline=None)  # the first example imports transformers
 @given(SIDE, SIDE, TILES)
 @example(640, 480, 4)
 @example(896, 448, 2)
@@ -29,6 +30,7 @@ def test_internvls_tiles_are_those_of_its_processor(width, height, max_tiles):
     assert rule.per_image(width, height) == 256 * tiles <= rule.most()
 
 
+@settings(deadline=None)  # the first example imports transformers
 @given(SIDE, SIDE, TILES)
 @example(4075, 4075, 1)  # the budget is met exactly
 @example(32, 6400, 1)  # a strip as thin as a cell

@@ -9,7 +9,7 @@ from PIL import Image
 
 from annotate.image_stream import Decoding, StoredImage, open_stored
 from data_store.console import say
-from data_store.images.pictures import decode_rgb
+from data_store.images.pictures import MAX_PIXELS, open_checked
 from data_store.images.stored import read_image
 from data_store.images.walk import image_files
 from data_store.index import query
@@ -66,14 +66,15 @@ def images_of_folder(folder: Path, count: int, decoding: Decoding) -> list[Audit
             path = str(files[number])
             try:
                 data = read_image(path)
-                image = decode_rgb(data, where=path, shown_size=decoding.size_rule())
+                open_checked(data, where=path, max_pixels=MAX_PIXELS)
+                stored = StoredImage(sha256_bytes(data), path)
+                image = open_stored(stored, decoding)
             except ImageError as error:
                 say(f"passed over: {error.what}: {error.where}")
                 continue
-            image_id = sha256_bytes(data)
-            if image_id not in seen:
-                seen.add(image_id)
-                yield AuditImage(image_id, path, image)
+            if stored.image_id not in seen:
+                seen.add(stored.image_id)
+                yield AuditImage(*stored, image)
 
     return _enough(opened(), count, where=folder)
 
