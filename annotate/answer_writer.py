@@ -13,13 +13,14 @@ from data_store.shards import commit_rows
 from schemas.rows import to_table
 from schemas.tables import TABLES
 
+
 class Done(NamedTuple):
     """What came of asking: at most one row, and what was refused on the way."""
 
     row: Mapping[str, Any] | None = None
     rejections: tuple[Rejection, ...] = ()
-    count: int = 1
-    """How much of the work is behind us with this."""
+    passed: int = 1
+    """How many rows of the work are behind us with this."""
 
 
 @dataclass(slots=True)

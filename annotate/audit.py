@@ -89,7 +89,7 @@ class PairAudit:
     @property
     def consistency_rate(self) -> float:
         """Share of the pairs in which both orders prefer the same image."""
-        return mean_of_numbers([pair.is_consistent for pair in self.compared])
+        return mean_of_numbers([pair.consistent for pair in self.compared])
 
     @property
     def undamaged_share(self) -> float:
@@ -151,7 +151,9 @@ def audit(
     """
     points = _readable(teacher, [prompt for prompt in prompts if prompt.kind == "point"])
     pairs = _readable(teacher, [prompt for prompt in prompts if prompt.kind == "pair"])
-    say(f"starting {teacher.spec.name}: {len(images)} images, and damaged copies of the better half")
+    say(
+        f"starting {teacher.spec.name}: {len(images)} images, and damaged copies of the better half"
+    )
     engine = teacher.start()
     try:
         talk = Conversation(engine)

@@ -1,7 +1,7 @@
 """An audit, as tables for a person and as JSON for a program."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import PurePath
 from typing import Any
 
@@ -19,8 +19,6 @@ def as_dict(audit: Audit, checks: Sequence[Check]) -> dict[str, Any]:
     said = asdict(audit)
     for one, points in zip(said["points"], audit.points, strict=True):
         one |= {"mass": points.mass, "distinct_share": points.distinct_share}
-        one["rated"] = [image._asdict() for image in points.rated]
-        one["ladders"] = [ladder._asdict() for ladder in points.ladders]
         one["tau"] = {kind: points.tau(kind) for kind in STRENGTHS}
     for one, pairs in zip(said["pairs"], audit.pairs, strict=True):
         one |= {
@@ -28,8 +26,6 @@ def as_dict(audit: Audit, checks: Sequence[Check]) -> dict[str, Any]:
             "position_bias": pairs.position_bias,
             "consistency_rate": pairs.consistency_rate,
             "undamaged_share": pairs.undamaged_share,
-            "compared": [pair._asdict() for pair in pairs.compared],
-            "damaged": [pair._asdict() for pair in pairs.damaged],
         }
     done = [check._asdict() | {"passed": check.passed} for check in checks]
     return said | {"checks": done, "passed": all(check.passed for check in checks)}
@@ -71,7 +67,7 @@ def _print_labels(reading: PromptReading) -> None:
 
 
 def _print_ratings(points: PointAudit) -> None:
-    rows = [(_name(one.path), *one[1:]) for one in points.rated]
+    rows = [(_name(one.path), *astuple(one)[1:]) for one in points.rated]
     least = min(one.mass for one in points.rated)
     title = f"answers; label mass {points.mass:.3f} in the mean, {least:.3f} at least"
     print_table(title, ("image", "score", "confidence", "top label", "label mass"), rows)
@@ -87,7 +83,8 @@ def _print_ladders(points: PointAudit) -> None:
 def _print_pairs(pairs: PairAudit) -> None:
     columns = ("first", "second", "P(first)", "position bias", "consistent", "letter mass")
     rows = [
-        (_name(one.first), _name(one.second), *one[2:]) for one in (*pairs.compared, *pairs.damaged)
+        (_name(one.first), _name(one.second), *astuple(one)[2:])
+        for one in (*pairs.compared, *pairs.damaged)
     ]
     title = (
         f"pairs; of {len(pairs.compared)} pairs of images {pairs.consistency_rate:.0%} answered"

@@ -3,6 +3,7 @@
 import typer
 
 from annotate.commands.ask import pairs, points
+from annotate.commands.models import models
 
 app = typer.Typer(
     help="Ask a multimodal teacher about image quality, once, and keep the answers.",
@@ -13,6 +14,7 @@ app = typer.Typer(
 
 app.command()(points)
 app.command()(pairs)
+app.command()(models)
 
 
 def main() -> None:

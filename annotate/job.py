@@ -46,6 +46,8 @@ class TeacherChoice:
             dtype=self.dtype,
             max_tiles=self.max_tiles,
             quantization=self.quantization,
+            decoding=self.decoding,
+            revision=self.revision,
         )
         if self.running is None:
             return teacher

@@ -1,7 +1,7 @@
 """The story of the pairs: choose them, ask both orders of each, keep one row per pair."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -104,9 +104,7 @@ def check_pair_prompts(prompts: Sequence[Prompt]) -> None:
             )
 
 
-def plan_pairs(
-    store: Store, asking: Asking, choice: PairChoice, *, share: Share
-) -> PairPlan:
+def plan_pairs(store: Store, asking: Asking, choice: PairChoice, *, share: Share) -> PairPlan:
     """Choose the pairs that are missing, and of these our share. Raises as `choose_pairs`."""
     chosen = choose_pairs(store, asking, choice)
     remarks = [
@@ -129,7 +127,7 @@ def answer_pairs(
     teacher_id: str,
     decoding: Decoding,
     decoders: int | None = None,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Ask both orders of each pair of the work; yields each row or rejection as it is there.
 
     The requests lie so that the first image repeats (the prefix cache serves it) and the second
@@ -152,7 +150,7 @@ def answer_pairs(
     def refused() -> Iterator[Done]:
         while unreadable:
             request, failure = unreadable.popleft()
-            yield Done(count=0, rejections=(_unreadable(request, failure, teacher_id),))
+            yield Done(passed=0, rejections=(_unreadable(request, failure, teacher_id),))
             yield from open_pairs.settle(request, None)
 
     for answer in ask(engine, asked()):

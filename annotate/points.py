@@ -1,7 +1,7 @@
 """The story of the points: find the images a teacher has not judged, ask, keep one row each."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +78,7 @@ def answer_points(
     teacher_id: str,
     decoding: Decoding,
     decoders: int | None = None,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Ask about each image of the work; yields each row or rejection as it is there."""
     unreadable: list[Rejection] = []
     waiting: deque[tuple[StoredImage, Question]] = deque()

@@ -1,6 +1,5 @@
 """One teacher at work: the same under every executor."""
 
-import json
 import os
 import platform
 import time
@@ -9,29 +8,19 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from annotate.answer_writer import AnswerWriter
-from annotate.image_stream import FULL, Decoding
 from annotate.job import Job
 from annotate.pairs import answer_pairs
 from annotate.points import answer_points
 from annotate.probes import ask_probes
 from annotate.prompts import shipped_prompt
 from annotate.summary import Receipt
-from annotate.teachers.image_tokens import ImageTokens
 from annotate.teachers.teacher import Teacher
 from annotate.unanswered import unanswered
 from annotate.work import Work
 from data_store.layout import Store
 
 ANSWER = {"points": answer_points, "pairs": answer_pairs}
-
-
-def decoding_of(teacher: Teacher) -> Decoding:
-    """How images are decoded for a teacher. Raises TeacherMissing."""
-    if teacher.spec.decoding == "full":
-        return FULL
-    config = json.loads((teacher.checkpoint / "config.json").read_text(encoding="utf-8"))
-    tokens = ImageTokens.of_config(config, teacher.options.max_tiles)
-    return Decoding("shrunk", tokens.shown_size)
+"""The half of the story that is told here, by the table that the answers go to."""
 
 
 class Worker:
@@ -50,7 +39,6 @@ class Worker:
         self._store = store
         self._teacher = teacher
         self._job = job
-        self._decoding = decoding_of(teacher)
         self._questions = [teacher.read(prompt) for prompt in job.prompts]
         self._engine = teacher.start()
         try:
@@ -77,7 +65,7 @@ class Worker:
             self._questions,
             work,
             teacher_id=self._teacher.teacher_id,
-            decoding=self._decoding,
+            decoding=self._teacher.decoding,
             decoders=self._job.pace.decoders,
         )
         writer = AnswerWriter(
@@ -91,7 +79,7 @@ class Worker:
             for done in answers:
                 writer.append(done)
                 if advance:
-                    advance(done.count, writer.rejected_count)
+                    advance(done.passed, writer.rejected_count)
         return Receipt(writer.committed_count, writer.rejected_count, time.monotonic() - start_s)
 
     def unanswered(self, work: Work) -> Work:
@@ -120,5 +108,5 @@ class Worker:
             points,
             teacher_id=self._teacher.teacher_id,
             run_id=f"{started} {platform.node()} {os.getpid()}",
-            decoding=self._decoding,
+            decoding=self._teacher.decoding,
         )

@@ -199,6 +199,7 @@ def _one_by_one_points(folder: Path) -> dict[str, float]:
 def _order(folder: Path, arrange: Callable[[Any], Any]) -> dict[str, float]:
     """Pairs per second and share of cached prompt tokens, read from the store."""
     from annotate import pairs
+    from annotate.pair_order import request_order
     from annotate.pair_strategies import PairChoice
     from annotate.prompts import shipped_prompt
     from annotate.run import annotate_pairs
@@ -208,8 +209,7 @@ def _order(folder: Path, arrange: Callable[[Any], Any]) -> dict[str, float]:
     count = len(list((folder / "images").iterdir()))
     blocks = max(count // 10 * WIDE_PREFIX_BLOCKS, 2 * WIDE_PREFIX_BLOCKS + 4) + 1
     teacher = _teacher(str(folder / "wide"), kv_cache_blocks=blocks)
-    planned = pairs.request_order
-    pairs.request_order = lambda rows: arrange(planned(rows))
+    vars(pairs)["request_order"] = lambda rows: arrange(request_order(rows))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         store = open_store(_copied_store(folder, Path(scratch)))
         wanted = PairChoice(count * PAIRS_PER_IMAGE // 2)

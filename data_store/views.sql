@@ -212,18 +212,21 @@ with judged as (
     where preference_prob <> 0.5
 )
 select
-    teacher_id,
-    prompt_id,
+    ab.teacher_id,
+    ab.prompt_id,
     count(*) as triangle_count,
     count(*) filter (
         where ab.first_wins = bc.first_wins and ab.first_wins <> ac.first_wins
     ) as cycle_count,
     cycle_count / triangle_count as cycle_rate
 from judged as ab
-    join judged as bc using (teacher_id, prompt_id)
-    join judged as ac using (teacher_id, prompt_id)
-where bc.image_a = ab.image_b and ac.image_a = ab.image_a and ac.image_b = bc.image_b
-group by teacher_id, prompt_id;
+    join judged as bc
+        on bc.image_a = ab.image_b
+        and bc.teacher_id = ab.teacher_id and bc.prompt_id = ab.prompt_id
+    join judged as ac
+        on ac.image_a = ab.image_a and ac.image_b = bc.image_b
+        and ac.teacher_id = ab.teacher_id and ac.prompt_id = ab.prompt_id
+group by ab.teacher_id, ab.prompt_id;
 
 -- What the points alone say of a pair: the levels of the two images taken for normal and
 -- independent; the answers to several prompts are one mixture.
@@ -239,22 +242,21 @@ with levels as (
     group by image_id, teacher_id
 )
 select
-    pairs.image_a,
-    pairs.image_b,
-    teacher_id,
-    pairs.prompt_id,
+    image_a,
+    image_b,
+    pairs.teacher_id,
+    prompt_id,
     case
         when a.mean_level = b.mean_level then 0.5
         when a.variance + b.variance = 0 then (a.mean_level > b.mean_level)::int::double
         else normal_cdf((a.mean_level - b.mean_level) / sqrt(a.variance + b.variance))
     end as implied_prob,
-    pairs.preference_prob,
-    nullif(sign(pairs.preference_prob - 0.5), 0) = nullif(sign(a.mean_level - b.mean_level), 0)
+    preference_prob,
+    nullif(sign(preference_prob - 0.5), 0) = nullif(sign(a.mean_level - b.mean_level), 0)
         as agrees
 from pairs
-    join levels as a using (teacher_id)
-    join levels as b using (teacher_id)
-where a.image_id = pairs.image_a and b.image_id = pairs.image_b;
+    join levels as a on a.image_id = image_a and a.teacher_id = pairs.teacher_id
+    join levels as b on b.image_id = image_b and b.teacher_id = pairs.teacher_id;
 
 create or replace view probes as
 select * from {probes};

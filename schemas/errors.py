@@ -16,7 +16,7 @@ LeafError                    prints its message without a trace and exits 2
 │   └── QueryRefused         a query is wrong or would do more than read
 ├── TeacherError             the teacher cannot answer
 │   ├── TeacherMissing       its weights or its engine cannot be had
-│   ├── LabelTokenError      its tokenizer has no single token for a label
+│   ├── LabelTokenError      its tokenizer cannot tell the labels apart
 │   └── EngineFailed         the engine stopped or left a label out
 │       └── EngineOutOfMemory  the device is full
 └── TrainingError            the trainer cannot start or go on
@@ -119,7 +119,7 @@ class TeacherMissing(TeacherError):
 
 
 class LabelTokenError(TeacherError):
-    """The teacher's tokenizer has no single token for a label in its context."""
+    """The teacher's tokenizer cannot tell the labels apart in their context."""
 
 
 class EngineFailed(TeacherError):

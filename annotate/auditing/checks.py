@@ -19,8 +19,8 @@ class Limits:
     """Mean probability of all labels together (METHOD 4.2). Less means that the teacher would
     say something else: the stem does not fit, or a thought begins."""
     max_tau: float = -0.5
-    """Mean Kendall's tau-b of each kind of ladder. In a ladder of 6 images that is 11 of 15 pairs in
-    the right order; a teacher that sees nothing is at 0."""
+    """Mean Kendall's tau-b of each kind of ladder. In a ladder of 6 images that is 11 or 12 of
+    the 15 pairs in the right order; a teacher that sees nothing is at 0."""
     min_undamaged: float = 0.75
     """Share of pairs in which an image is preferred to its worst damaged copy; chance is 0.5."""
     min_distinct: float = 0.9
@@ -62,9 +62,7 @@ def checks(audit: Audit, limits: Limits) -> list[Check]:
         of = f"point prompt {number}" if len(audit.points) > 1 else "point prompt"
         found += [
             Check(f"{of}: label mass", points.mass, limits.min_mass, "at least"),
-            Check(
-                f"{of}: distinct scores", points.distinct_share, limits.min_distinct, "at least"
-            ),
+            Check(f"{of}: distinct scores", points.distinct_share, limits.min_distinct, "at least"),
         ]
         found += [
             Check(f"{of}: tau on {kind} ladders", points.tau(kind), limits.max_tau, "at most")

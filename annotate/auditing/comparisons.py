@@ -1,7 +1,7 @@
 """What a pair prompt makes a teacher say, both orders of each pair asked."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from annotate.questions import Asked, LabelAnswer, Question
 ImagePair = tuple[AuditImage, AuditImage]
 
 
-class ComparedImages(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ComparedImages:
     """What the teacher says of two images; NaN where an answer cannot be used."""
 
     first: str
@@ -21,7 +22,7 @@ class ComparedImages(NamedTuple):
     """P(first is better) from the mean logit of both orders; as in the view `pairs`."""
     position_bias: float
     """By how much being shown first raises the logit; as in the view `pairs`."""
-    is_consistent: bool
+    consistent: bool
     """Both orders prefer the same image."""
     mass: float
     """Probability of both letters together, mean of both orders."""

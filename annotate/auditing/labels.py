@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from annotate.label_tokens import Codec
 from annotate.prompts import Prompt
@@ -11,7 +10,8 @@ from schemas.teacher_spec import PromptSpec
 SHOWN_REPEATS = 2  # of an image mark; a template may write hundreds of them
 
 
-class Spelling(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Spelling:
     """One way of writing a label that counts."""
 
     token_ids: tuple[int, ...]

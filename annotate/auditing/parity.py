@@ -44,7 +44,7 @@ def why_not(teacher: Teacher) -> str:
 
 
 def other_engine(teacher: Teacher) -> EngineName:
-    """transformers for a teacher that vLLM runs, here or on a server, and the other way round."""
+    """The engine `transformers` for a teacher that vLLM runs, here or on a server; else vLLM."""
     return "vllm" if teacher.engine_name == "transformers" else "transformers"
 
 

@@ -1,6 +1,7 @@
 """What a point prompt makes a teacher say: of images as they are, and of their ladders."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from annotate.questions import Asked, LabelAnswer, Question
 from schemas.scale import FloatArray, confidence, level_probs, logit_expectation, unit_score
 
 
-class RatedImage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RatedImage:
     """What the teacher says of one image; NaN where the answer cannot be used."""
 
     path: str
@@ -32,7 +34,8 @@ class Ladder(NamedTuple):
     images: tuple[AuditImage, ...]
 
 
-class RatedLadder(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RatedLadder:
     """The teacher's scores of one ladder."""
 
     path: str

@@ -15,9 +15,7 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Spell out every parameter of `command` whose type is a dataclass of options."""
     hints = get_type_hints(command, include_extras=True)
     groups = {
-        name: hint
-        for name, hint in hints.items()
-        if isinstance(hint, type) and is_dataclass(hint)
+        name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)
     }
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():

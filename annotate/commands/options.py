@@ -51,12 +51,10 @@ ImagesOption = Annotated[
 class TeacherOptions:
     """Who answers, and how it is run."""
 
-    model: Annotated[
-        str, typer.Option(help="Preset (`annotate models`), folder or hub id.")
-    ]
-    engine: Annotated[
-        Engine, typer.Option(help="auto takes vLLM where it is installed.")
-    ] = Engine.AUTO
+    model: Annotated[str, typer.Option(help="Preset (`annotate models`), folder or hub id.")]
+    engine: Annotated[Engine, typer.Option(help="auto takes vLLM where it is installed.")] = (
+        Engine.AUTO
+    )
     revision: Annotated[
         str,
         typer.Option(

@@ -79,7 +79,7 @@ class RayExecutor:
                 num_cpus=1,
                 num_gpus=gpus or None,
             )
-            for receipt in _raised_as_ours(receipts.iter_rows()):
+            for receipt in _raised_as_ours(iter(receipts.iter_rows())):
                 answered += receipt["answered"]
                 rejected += receipt["rejected"]
                 seconds = max(seconds, receipt["ended_s"])

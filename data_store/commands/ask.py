@@ -86,7 +86,7 @@ def status(store: StoreOption, *, as_json: JsonOption = False) -> None:
         say("nothing yet: `store add-images` is where to begin")
 
 
-def bradley_terry(  # noqa: PLR0913 - as many options as a user has
+def bradley_terry(
     store: StoreOption,
     *,
     teacher: Annotated[
@@ -115,9 +115,8 @@ def bradley_terry(  # noqa: PLR0913 - as many options as a user has
 
     _refuse_several({"--out": out is not None, "--json": as_json}, where="store bradley-terry")
     opened = open_store(store)
-    target = (
-        _table_file(out) and output.parquet_target(out, opened, option="--out") if out else None
-    )
+    is_csv = out is not None and _is_csv(out)
+    target = output.parquet_target(out, opened, option="--out") if out else None
     found = pair_scores(opened, teacher=teacher, prompt=prompt, min_confidence=min_confidence)
     say(
         f"{found.pair_count} pairs of {found.rows.num_rows} images, {found.left_out_count} left out"
@@ -128,8 +127,7 @@ def bradley_terry(  # noqa: PLR0913 - as many options as a user has
         say("the scores are not exact: the fit did not converge")
     result = QueryResult(found.rows.schema, iter(found.rows.to_batches()))
     if target:
-        write = output.write_csv if target.suffix == ".csv" else output.write_parquet
-        rows = write(result, None, target)
+        rows = (output.write_csv if is_csv else output.write_parquet)(result, None, target)
         say(f"{rows.given} rows written to {target}")
     elif as_json:
         output.print_json_rows(result, None)
@@ -139,17 +137,21 @@ def bradley_terry(  # noqa: PLR0913 - as many options as a user has
             say(f"{rows.dropped} more rows; --json and --out give all")
 
 
-def _table_file(path: Path) -> bool:
-    """True for a file that we can write; raises for any other."""
+def _is_csv(path: Path) -> bool:
+    """Whether a file to write is CSV; otherwise it is Parquet.
+
+    Raises:
+        InputError: its ending is of neither.
+    """
     from schemas.errors import InputError
 
     if path.suffix not in (".csv", ".parquet"):
         raise InputError(
-            f"the format of {path.name!r} is not known",
-            where="--out",
+            f"nothing can be written as {path.suffix or 'a file without an ending'}",
+            where=f"--out {path}",
             fix="name a file that ends in .csv or .parquet",
         )
-    return True
+    return path.suffix == ".csv"
 
 
 def _query_text(query: str | None, file: Path | None) -> str:

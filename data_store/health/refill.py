@@ -53,4 +53,5 @@ def _model(spec: TeacherSpec | None) -> str:
         return "MODEL"
     quantization = "" if spec.quantization == "none" else f" --quantization {spec.quantization}"
     name = shlex.quote(spec.name)
-    return f"{name} --dtype {spec.dtype} --max-tiles {spec.max_tiles}{quantization}"
+    decoding = "" if spec.decoding == "full" else f" --decode {spec.decoding}"
+    return f"{name} --dtype {spec.dtype} --max-tiles {spec.max_tiles}{quantization}{decoding}"

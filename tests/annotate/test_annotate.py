@@ -101,7 +101,11 @@ class Overflowing:
         drawn = []
         for number, answer in enumerate(self.engine.stream(kept(requests, drawn))):
             overflows = drawn[number].image_ids[0] in self.image_ids
-            yield answer._replace(logprobs=(math.nan,) * len(answer.logprobs)) if overflows else answer
+            yield (
+                answer._replace(logprobs=(math.nan,) * len(answer.logprobs))
+                if overflows
+                else answer
+            )
 
     def close(self):
         pass
@@ -179,7 +183,9 @@ def test_train_pairs_leave_out_the_groups_that_are_held_out(
     for number in range(30):
         picture(number).save(tmp_path / "many" / f"{number}.png")
     add_images(store, tmp_path / "many")
-    annotate_pairs(store, tiny_teacher, pair_prompt, PairChoice(40, images=ImageChoice(train_only=True)))
+    annotate_pairs(
+        store, tiny_teacher, pair_prompt, PairChoice(40, images=ImageChoice(train_only=True))
+    )
     groups = query(
         store,
         """select distinct group_id from images join pairs

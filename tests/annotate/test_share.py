@@ -38,7 +38,7 @@ def named(work, table):
 def test_shares_of_points_are_disjoint_and_together_all(count, parts):
     work = some_work(count, [(number, 0) for number in range(count)])
     shares = [named(Share(part, parts).of_points(work), "points") for part in range(parts)]
-    assert sorted(sum(shares, [])) == sorted(named(work, "points"))
+    assert sorted(row for share in shares for row in share) == sorted(named(work, "points"))
 
 
 def test_a_share_stays_what_it_was_when_some_images_are_answered():

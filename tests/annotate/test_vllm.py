@@ -124,7 +124,7 @@ def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
 ):
     folder = tmp_path / "killed"
     words = [table, "--model", "tiny", "--engine", engine, "--images", photos, "--store", folder,
-             "--batch-size", 4, "--shard-rows", 4]  # fmt: skip
+             "--max-batch", 4, "--in-flight", 4, "--shard-rows", 4]  # fmt: skip
     if table == "pairs":
         words += ["--n-pairs", PAIRS]
     process = start(*words)
@@ -152,7 +152,7 @@ def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
 def test_ctrl_c_and_sigterm_commit_what_is_done(stop, photos, tmp_path, cli):
     folder = tmp_path / "stopped"
     words = ["points", "--model", "tiny", "--engine", "transformers", "--images", photos,
-             "--store", folder, "--batch-size", 3, "--shard-rows", 5]  # fmt: skip
+             "--store", folder, "--max-batch", 3, "--shard-rows", 5]  # fmt: skip
     process = start(*words)
     wait_for_shards(folder, "points", 2, process)
     process.send_signal(stop)

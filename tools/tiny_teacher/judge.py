@@ -9,7 +9,8 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from annotate.prompts import shipped_prompt
-from annotate.teachers.engine import EngineName, LabelRequest
+from annotate.questions import Asked, ask
+from annotate.teachers.engine import EngineName
 from annotate.teachers.teacher import find_teacher
 from schemas.scale import logit_expectation
 
@@ -40,16 +41,14 @@ class Judge:
             images: N RGB images of any size.
             pairs: (P, 2) int64, indices of images.
         """
-        points = [
-            LabelRequest((image,), self.point.text, self.point.label_token_ids) for image in images
-        ]
+        points = [Asked(self.point, (image,), (str(n),)) for n, image in enumerate(images)]
         orders = [
-            LabelRequest((images[i], images[j]), self.pair.text, self.pair.label_token_ids)
+            Asked(self.pair, (images[i], images[j]), (str(i), str(j)))
             for order in (pairs, pairs[:, ::-1])
             for i, j in order
         ]
-        found = [np.array(one.label_logprobs) for one in self._engine.label_logprobs(points)]
-        letters = [one.label_logprobs for one in self._engine.label_logprobs(orders)]
+        found = [np.array(one.label_logprobs) for one in ask(self._engine, points)]
+        letters = [one.label_logprobs for one in ask(self._engine, orders)]
         return Answers(np.array(found), np.array(letters).reshape(2, -1, 2).swapaxes(0, 1))
 
 

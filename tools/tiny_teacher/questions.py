@@ -25,7 +25,7 @@ def render_question(processor: InternVLProcessor, prompt: Prompt) -> Question:
     Raises:
         LabelTokenError: a label is not one token of its own.
     """
-    asked = render(prompt, processor, where=Path("the tiny teacher in training"))
+    asked = render(prompt, processor, where=Path("the tiny teacher in training")).spec
     tile = processor.image_token * processor.image_seq_length
     shown = f"{processor.start_image_token}{tile}{processor.end_image_token}"
     written_out = asked.text.replace(processor.image_token, shown)
