@@ -139,7 +139,7 @@ def answer_pairs(
     unreadable: deque[tuple[PairRequest, ImageError]] = deque()
 
     def asked() -> Iterator[Asked]:
-        for image in shown(_needed(work), decoding=decoding):
+        for image in shown(_needed(work), decoding=decoding, processes=decoders):
             if image.failure:
                 unreadable.append((image.work, image.failure))
                 continue

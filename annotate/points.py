@@ -84,7 +84,7 @@ def answer_points(
     waiting: deque[tuple[StoredImage, Question]] = deque()
 
     def asked() -> Iterator[Asked]:
-        for image in shown(_needed(work, questions), decoding=decoding):
+        for image in shown(_needed(work, questions), decoding=decoding, processes=decoders):
             stored, question = image.work
             if image.failure:
                 unreadable.append(

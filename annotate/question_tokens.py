@@ -23,6 +23,7 @@ from data_store.layout import Store
 
 IntArray = npt.NDArray[np.int64]
 
+IMAGES_SHOWN = {"point": 1, "pair": 2}
 _PLAIN_PX = 64  # less than a tile of any teacher
 
 
@@ -63,8 +64,11 @@ class TokenCounter:
     ) -> None:
         self._per_image = _image_tokens(teacher, store, images)
         self._words = [
-            [_words(teacher, reading, question.image_count) for reading in question.readings]
-            for question in map(_Counted.of, questions)
+            [
+                _words(teacher, reading, IMAGES_SHOWN[question.spec.kind])
+                for reading in question.readings
+            ]
+            for question in questions
         ]
 
     def points(self, work: Work) -> Tokens:

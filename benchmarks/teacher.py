@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +241,7 @@ def _one_by_one_pairs(folder: Path) -> dict[str, float]:
     paths = sorted((folder / "images").iterdir())
 
     def requests() -> Any:
-        shown = zip(paths, paths[1:], strict=False)
+        shown = pairwise(paths)
         for first, second in islice(shown, ONE_BY_ONE):
             images = tuple(Image.open(path).convert("RGB") for path in (first, second))
             names = (first.name, second.name)

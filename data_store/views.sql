@@ -232,19 +232,20 @@ group by ab.teacher_id, ab.prompt_id;
 -- independent; the answers to several prompts are one mixture.
 create or replace view implied_pairs as
 with levels as (
+    -- One text as the key: with two columns DuckDB finds that a and b have the same teacher, and
+    -- may join each image to each before it looks at the pairs.
     select
-        image_id,
-        teacher_id,
+        image_id || ' ' || teacher_id as answer,
         avg(logit_expectation) as mean_level,
         avg(level_variance) + var_pop(logit_expectation) as variance
     from points
     where logit_expectation is not null
-    group by image_id, teacher_id
+    group by answer
 )
 select
     image_a,
     image_b,
-    pairs.teacher_id,
+    teacher_id,
     prompt_id,
     case
         when a.mean_level = b.mean_level then 0.5
@@ -255,8 +256,8 @@ select
     nullif(sign(preference_prob - 0.5), 0) = nullif(sign(a.mean_level - b.mean_level), 0)
         as agrees
 from pairs
-    join levels as a on a.image_id = image_a and a.teacher_id = pairs.teacher_id
-    join levels as b on b.image_id = image_b and b.teacher_id = pairs.teacher_id;
+    join levels as a on a.answer = image_a || ' ' || teacher_id
+    join levels as b on b.answer = image_b || ' ' || teacher_id;
 
 create or replace view probes as
 select * from {probes};

@@ -22,8 +22,10 @@ from schemas import scale
 from schemas.fields import schema_version
 from schemas.images import IMAGES as IMAGES_SCHEMA
 from tests.data_store.planted_store import (
+    BLANK,
     CHAIN,
     CYCLE,
+    DRIFTS,
     FLIP,
     GROUP,
     IMAGES,
@@ -34,6 +36,7 @@ from tests.data_store.planted_store import (
     VAGUE_PROMPT,
     WEAK_FLIP,
     level_logprobs,
+    mos_rows,
     planted_store,
 )
 from tests.data_store.rows import PROMPT, TEACHER, image_id
@@ -78,6 +81,39 @@ def least_sure(rows):
     assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
 
 
+def uncertain_images(rows):
+    assert (rows[0]["teacher"], rows[0]["name"]) == (MAIN, f"{LEAST_SURE}.png")
+    assert {row["prompt_count"] for row in rows if row["name"] in names(2, 3)} == {1}
+
+
+def images_that_prompts_disagree_about(rows):
+    spread = np.abs(scores(TEACHER)[0][:2] - 0.5)
+    assert {row["name"] for row in rows} == names(0, 1)
+    assert [row["score_spread"] for row in rows] == pytest.approx(sorted(spread)[::-1])
+    assert rows[0]["mean_spread"] == pytest.approx(spread.mean())
+
+
+def calibrated_against_raw(rows):
+    given = np.array(level_logprobs(TEACHER))[:MOS_IMAGES]
+    raw = scores(TEACHER)[0][:MOS_IMAGES]
+    calibrated = scale.calibrated_logprobs(given, np.array([BLANK]))
+    calibrated = scale.unit_score(scale.logit_expectation(calibrated))
+    mos = [20.0 + 7 * (n // 2) for n in range(MOS_IMAGES)]
+    row = {row["source"]: row for row in rows}["hundred"]
+    assert (row["teacher"], row["prompt"], row["images"]) == (MAIN, PROMPT[:12], MOS_IMAGES)
+    for scored, prefix in ((raw, ""), (calibrated, "calibrated_")):
+        assert row[f"{prefix}mean_score"] == pytest.approx(scored.mean(), abs=1e-6)
+        assert row[f"{prefix}plcc"] == pytest.approx(pearsonr(scored, mos).statistic, abs=1e-5)
+    assert row["calibrated_mean_score"] > row["mean_score"]  # the lean to the worst is taken off
+
+
+def drift_of_runs(rows):
+    assert [row["max_drift"] for row in rows] == pytest.approx(list(DRIFTS.values())[::-1])
+    assert [row["image_count"] for row in rows] == [2, 2]
+    assert rows[0]["mean_score_drift"] > 0  # less of the worst level
+    assert rows[0]["engine"] == "engine of the second run"
+
+
 def confidence_of_each_teacher(rows):
     counts = {(row["teacher"], row["confidence_from"]): row["images"] for row in rows}
     assert sum(counts.values()) == 11 + 2 + 10
@@ -110,6 +146,7 @@ def pairs_that_flip(rows):
 def position_bias_of_each_teacher(rows):
     assert {row["teacher"]: row["flip_rate"] for row in rows} == {MAIN: 0.25, SECOND: 0.25}
     assert rows[0]["mean_bias"] == pytest.approx((4 + 0.75) / 8)
+    assert all(0.5 < row["first_letter_share"] <= 1 for row in rows)
 
 
 def cycles(rows):
@@ -136,6 +173,35 @@ def agreement_with_mos(rows):
         assert row["images"] == MOS_IMAGES
         assert row["srcc"] == pytest.approx(spearmanr(score, mos).statistic)
         assert row["plcc"] == pytest.approx(pearsonr(score, mos).statistic, abs=1e-6)
+
+
+def what_pairs_add(rows):
+    expected = {MAIN: 0, SECOND: 0}
+    assert {row["teacher"] for row in rows} == expected.keys()
+    rated = {}
+    for row in mos_rows():
+        unit = (row["mos"] - 1) / (row["scale_max"] - 1)
+        rated.setdefault(row["image_id"], []).append(unit)
+    better = {one: np.mean(units) for one, units in rated.items()}
+    judged = [
+        (first, second)
+        for first, second in (*itertools.combinations(CYCLE, 2), *itertools.combinations(CHAIN, 2),
+                              FLIP, WEAK_FLIP)
+        if better[image_id(first)] != better[image_id(second)]
+    ]  # fmt: skip
+    score = scores(OTHER)[0]
+    implied = [
+        (score[first] > score[second]) == (better[image_id(first)] > better[image_id(second)])
+        for first, second in judged
+    ]
+    (row,) = [row for row in rows if row["teacher"] == SECOND]
+    assert row["pairs"] == len(judged)
+    assert row["implied_accuracy"] == pytest.approx(np.mean(implied))
+    # It prefers 0 to 1 to 2, 6 to 5, and 5 and 6 to 7; 3-4 is undecided, 8-9 have one MOS.
+    assert row["asked_accuracy"] == pytest.approx(
+        np.mean([better[image_id(w)] > better[image_id(lo)] for w, lo in OTHERS_WINS])
+        * len(OTHERS_WINS) / len(judged)
+    )  # fmt: skip
 
 
 def agreement_between_teachers(rows):
@@ -195,7 +261,7 @@ def largest_groups(rows):
 
 
 def who_wrote_what(rows):
-    assert len(rows) == 7
+    assert len(rows) == 8
     found = {(row["table_name"], row["teacher"]): row for row in rows}
     assert found["points", MAIN]["shards"] == 2
     assert found["points", MAIN]["rows_written"] == 13
@@ -219,6 +285,10 @@ def cache_hit_rate(rows):
 
 EXPECTED = {
     "Least sure images": least_sure,
+    "Uncertain images": uncertain_images,
+    "Images that prompts disagree about": images_that_prompts_disagree_about,
+    "Calibrated against raw scores": calibrated_against_raw,
+    "Drift of runs": drift_of_runs,
     "Confidence of each teacher": confidence_of_each_teacher,
     "Label mass by prompt": label_mass_by_prompt,
     "Is confidence worth something": is_confidence_worth_something,
@@ -227,6 +297,7 @@ EXPECTED = {
     "Cycles": cycles,
     "Cycle rate": cycle_rate,
     "Agreement with MOS": agreement_with_mos,
+    "What pairs add to points": what_pairs_add,
     "Agreement between teachers": agreement_between_teachers,
     "Agreement between teachers on pairs": agreement_on_pairs,
     "Most disputed pairs": most_disputed_pairs,

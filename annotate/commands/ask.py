@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from annotate.commands.option_groups import takes_groups
-from annotate.commands.options import ImagesOption, RunOptions, TeacherOptions, opened_store
+from annotate.commands.options import ImagesOption, RunOptions, TeacherOptions, find_both
 from data_store.commands.options import JsonOption, StoreOption
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def points(
     share = run.our_share()
     prompts = [load_prompt(one) for one in prompt or ["point"]]
     choice = teacher.choice()
-    found = choice.find()
-    opened, folder = opened_store(store, images)
+    found, opened, folder = find_both(choice, store, images)
     done = annotate_points(
         opened,
         found,
@@ -117,13 +116,19 @@ def pairs(
     from annotate.prompts import load_prompt
     from annotate.run import annotate_pairs
     from data_store.pair_candidates import ImageChoice
+    from schemas.errors import InputError
 
+    if n_pairs is None and from_sql is None:
+        raise InputError(
+            "nobody said how many pairs there should be",
+            where="--n-pairs",
+            fix="say --n-pairs 5000, or --from-sql with a query that lists them",
+        )
     share = run.our_share()
     asked = load_prompt(prompt)
     sql = typer.get_text_stream("stdin").read() if from_sql == "-" else from_sql
     choice = teacher.choice()
-    found = choice.find()
-    opened, folder = opened_store(store, images)
+    found, opened, folder = find_both(choice, store, images)
     wanted = PairChoice(
         n_pairs,
         Strategy.SQL if sql is not None else Strategy(strategy.value),

@@ -1,15 +1,25 @@
 """`annotate audit` and `annotate estimate`: look before a long run, and keep nothing."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from annotate.commands.option_groups import takes_groups
-from annotate.commands.options import TeacherOptions
-from data_store.commands.options import JsonOption
+from annotate.commands.options import ImagesOption, TeacherOptions, opened_store
+from annotate.commands.pair_options import PairOptions
+from data_store.commands.options import JsonOption, StoreOption
 
 LIMITS = "What is good enough"
+MONEY = "On what hardware"
+
+
+class What(StrEnum):
+    """What will be asked."""
+
+    POINTS = "points"
+    PAIRS = "pairs"
 
 
 @takes_groups
@@ -95,3 +105,70 @@ def audit(
     else:
         audit_report.print_report(done, judged)
     demand(judged, where=f"--model {teacher.model}")
+
+
+@takes_groups
+def estimate(
+    what: Annotated[What, typer.Argument(help="What will be asked.")],
+    *,
+    teacher: TeacherOptions,
+    store: StoreOption,
+    images: ImagesOption = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Shipped prompt or TOML file; for points repeat it for several. `point` or `pair`"
+            " if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="For points: ask about at most so many images.")
+    ] = None,
+    pairs: PairOptions,
+    probe: Annotated[
+        int, typer.Option(min=1, help="Rows in each of the three timed rounds of the probe.")
+    ] = 32,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Start no engine: tokens and disk alone.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Engines that share the work.", rich_help_panel=MONEY)
+    ] = 1,
+    gpu_hour_price: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="What one GPU costs per hour.", rich_help_panel=MONEY, show_default=False
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is missing and what it will take: tokens, hours, disk, cost.
+
+    Takes the options of the command that will be run, and plans as it does. No answer is kept;
+    images that --images adds to the store stay there.
+    """
+    from annotate import estimate_report
+    from annotate.estimate import estimate as probed
+    from annotate.estimate import plan_of_pairs, plan_of_points
+    from annotate.estimate_report import Machines
+    from annotate.prompts import load_prompt
+    from data_store.console import print_json
+    from schemas.errors import InputError
+
+    prompts = [load_prompt(one) for one in prompt or [what.value.removesuffix("s")]]
+    if what is What.PAIRS and len(prompts) > 1:
+        raise InputError("pairs are asked one prompt", where="--prompt", fix="give one of them")
+    found = teacher.choice().find()
+    opened, folder = opened_store(store, images)
+    planned = (
+        plan_of_points(opened, found, prompts, folder=folder, limit=limit)
+        if what is What.POINTS
+        else plan_of_pairs(opened, found, prompts[0], pairs.choice(folder))
+    )
+    done = probed(found, planned, probe_rows=0 if no_probe else probe)
+    machines = Machines(workers, teacher.tensor_parallel, gpu_hour_price)
+    if as_json:
+        print_json(estimate_report.as_dict(done, machines))
+    else:
+        estimate_report.print_estimate(done, machines)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from annotate.executors.share import Share
     from annotate.job import Pace, TeacherChoice
     from annotate.teachers.engine import EngineName
+    from annotate.teachers.teacher import Teacher
     from data_store.layout import Store
 
 TEACHER = "Who answers"
@@ -234,6 +235,30 @@ class RunOptions:
         from annotate.executors.local import LOCAL
 
         return LOCAL
+
+
+def find_both(
+    choice: "TeacherChoice", store: str, images: Path | None
+) -> "tuple[Teacher, Store, str | None]":
+    """The teacher, the store, and the folder to look at if one was given.
+
+    A store that is not there is said before the teacher is looked for, which takes seconds. With
+    a folder the store is made and the images are added, but not before the teacher is found.
+
+    Raises:
+        TeacherMissing: the weights or the engine cannot be had.
+        StoreMissing: there is no store, and no folder to fill one from.
+    """
+    from data_store.images.importer import add_images
+    from data_store.layout import create_store, open_store
+
+    if images is None:
+        opened = open_store(store)
+        return choice.find(), opened, None
+    teacher = choice.find()
+    opened = create_store(store)
+    add_images(opened, images)
+    return teacher, opened, str(images.expanduser().resolve())
 
 
 def opened_store(store: str, images: Path | None) -> "tuple[Store, str | None]":

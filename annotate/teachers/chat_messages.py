@@ -67,7 +67,7 @@ def chat_question(text: str, processor: Any) -> ChatQuestion:
             fix="give the checkpoint that the question was rendered for",
         )
     parts = tuple(_parts(words, image))
-    for answer in _answers(rest, head + _MARK + end, processor):
+    for answer in _answers(rest, head + "question" + end, processor):
         question = ChatQuestion(parts, answer)
         if _rendered(question, processor) == text:
             return question
@@ -89,10 +89,9 @@ def _answers(rest: str, asked: str, processor: Any) -> Iterator[str]:
     Templates that think put an empty thought before an answer; some put it before every answer of
     a conversation, some before the next one only, so it may or may not belong to the message.
     """
-    user = _user(_MARK)
+    user = _user("question")
     prompted = _render(processor, [user], add_generation_prompt=True).removeprefix(asked)
-    before, _ = _around(_render(processor, [user, _assistant("answer" + _MARK)]))
-    header = before.removeprefix(asked).removesuffix("answer")
+    header = _around(_render(processor, [user, _assistant(_MARK)]))[0].removeprefix(asked)
     for start in (prompted, header):
         if rest.startswith(start):
             yield rest.removeprefix(start)

@@ -81,13 +81,13 @@ class Supervised:
                     raise _at_fault(error, "without a question") from error
             else:
                 return
-            refused_before = self._refused_count
-            yield from self._isolate(list(waiting), kills=True)
+            suspects, refused_before = list(waiting), self._refused_count
+            yield from self._isolate(suspects, kills=True)
             waiting.clear()
             silent_deaths = 0
-            if self._refused_count == refused_before and self._shrink():
-                # None is bad by itself, so all together were too much for it.
-                say(f"going on with {self._options.max_batch} questions at a time, at most")
+            innocent = len(suspects) > 1 and self._refused_count == refused_before
+            if innocent and self._shrink():  # then all together were too much for it
+                say(f"going on with at most {self._options.max_batch} questions at a time")
                 self._replace_engine()
 
     def close(self) -> None:
@@ -148,15 +148,15 @@ class Supervised:
             except EngineOutOfMemory as error:
                 if not self._shrink():
                     raise
-                say(f"{error.what}; trying {self._options.max_batch} questions at a time")
+                say(f"{error.what}; trying at most {self._options.max_batch} questions at a time")
 
     def _restart(self, error: EngineFailed, open_count: int) -> bool:
         """Replace a dead engine; returns whether the new one is smaller."""
         shrunk = isinstance(error, EngineOutOfMemory) and self._shrink()
-        smaller = f" with {self._options.max_batch} questions at a time" if shrunk else ""
+        smaller = f", with at most {self._options.max_batch} questions at a time" if shrunk else ""
         say(
-            f"{error.what}; starting the engine again{smaller}:"
-            f" {open_count} questions are asked again, nothing is lost"
+            f"{error.what}; starting the engine again{smaller};"
+            f" unanswered questions are asked again: {open_count}"
         )
         self._replace_engine()
         return shrunk

@@ -35,6 +35,8 @@ GPU_TOKENS_PER_STEP = 16384
 ENCODED_QUESTIONS = 2
 """Longest questions whose images the encoder cache holds at once, at least."""
 TRIES = 2
+BAD_REQUEST = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
+"""What preparing an unfit image or text raises; a dead core raises none of these."""
 
 
 @dataclass(slots=True)
@@ -57,8 +59,12 @@ class VllmEngine:
                 # vLLM warns of what it will do about torch's next release; users cannot act on it.
                 warnings.simplefilter("ignore", FutureWarning)
                 import vllm
+                from vllm import exceptions
 
                 self._vllm = vllm
+                # Older ones say ValueError to a request that they will not take.
+                refusal = getattr(exceptions, "VLLMClientError", ValueError)
+                self._refusals = (refusal, *BAD_REQUEST)
                 self._llm = vllm.LLM(**_arguments(checkpoint, options))
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, "the start of vLLM") from error
@@ -137,7 +143,7 @@ class VllmEngine:
         )
         try:
             (name,) = self._llm.enqueue(prompt, parameters, use_tqdm=False)
-        except (ValueError, TypeError) as error:  # vLLM looked at the request and said no
+        except self._refusals as error:
             opened.answer = TokenAnswer.refused(f"vLLM refuses the question: {_first_line(error)}")
         except Exception as error:
             raise _failed(error, len(running)) from error

@@ -20,7 +20,10 @@ def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("points", "--model", "/no/such/model", "--store", "s"), "there is no model here"),
+        (
+            ("points", "--model", "/no/such/model", "--images", "i", "--store", "s"),
+            "there is no model here",
+        ),
         (("points", "--model", "tiny", "--store", "nowhere"), "there is no store here"),
         (("points", "--store", "s"), "--model"),
         (("pairs", "--model", "tiny", "--store", "s"), "--n-pairs"),

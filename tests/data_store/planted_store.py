@@ -1,5 +1,6 @@
 """A small store in which there is something to find: a cycle, a flip, a gap, an unsure answer."""
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from data_store.shards import commit_rows
 from schemas.ids import sha256_text
 from schemas.rows import to_table
 from schemas.tables import TABLES
-from tests.data_store.rows import TEACHER, image, image_id, pair, point
+from tests.data_store.rows import PROMPT, TEACHER, image, image_id, pair, point
 
 OTHER = sha256_text("other teacher")
 VAGUE_PROMPT = sha256_text("vague prompt")
@@ -27,6 +28,10 @@ CHAIN = (5, 6, 7)
 UNASKED = {TEACHER: [11], OTHER: [10, 11]}
 """Images without a point, for PROMPT."""
 MOS_IMAGES = 10
+BLANK = (-0.7, -1.7, -2.2, -2.7, -3.2)
+"""TEACHER's answer about a blank picture: it leans to the worst level."""
+DRIFTS = {"first run": 0.0, "second run": 0.25}
+"""How far TEACHER's answers about two sentinels moved, per run."""
 
 
 def planted_store(root: Path) -> Store:
@@ -44,6 +49,7 @@ def planted_store(root: Path) -> Store:
         _commit(store, "pairs", _pairs(teacher), teacher)
     vague = [point(n, (-5.0, -5.0, -2.0, -5.0, -5.0)) | {"prompt_id": VAGUE_PROMPT} for n in (0, 1)]
     _commit(store, "points", vague, TEACHER)
+    _commit(store, "probes", _probes(), TEACHER)
     _commit(store, "mos", mos_rows())
     _commit(store, "rejections", _rejections())
     return store
@@ -102,6 +108,30 @@ def _beats(winner: int, loser: int, margin: float = 2.0) -> dict:
     sure, unsure = -0.1, -0.1 - abs(toward_a)
     ab = (sure, unsure) if toward_a > 0 else (unsure, sure)
     return pair(winner, loser, ab, ab[::-1])
+
+
+def _probes() -> list[dict]:
+    rows = [("blank", IMAGES, "first run", BLANK)]
+    for run, drift in DRIFTS.items():
+        for number in CYCLE[:2]:
+            levels = level_logprobs(TEACHER)[number]
+            rows.append(("sentinel", number, run, (levels[0] - drift, *levels[1:])))
+    return [
+        {
+            "image_id": image_id(number),
+            "teacher_id": TEACHER,
+            "prompt_id": PROMPT,
+            "run_id": run,
+            "kind": kind,
+            "name": f"{number}.png",
+            "engine": f"engine of the {run}",
+            "asked_at": datetime(2026, 11, 1 + list(DRIFTS).index(run)),
+            "level_logprobs": levels,
+            "prompt_tokens": 30,
+            "cached_tokens": 0,
+        }
+        for kind, number, run, levels in rows
+    ]
 
 
 def _rejections() -> list[dict]:

@@ -113,6 +113,18 @@ def test_what_is_missing_is_empty_and_truth_values_are_no_numbers(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_point_leads_into_the_objects_and_lists_of_json(tmp_path, name):
+    row = {"image": "a", "answer": {"probs": [0.25, 0.75], "note": None}, "a.b": 1, "a": {"b": 2}}
+    (tmp_path / name).write_text(json.dumps(row) + "\n" + json.dumps({"image": "b"}))
+    names = ["image", "answer.probs.0", "answer.probs.1", "answer.note", "a.b", "a.b"]
+    assert column_names(tmp_path / name) == list(dict.fromkeys(names))
+    found = read_columns(tmp_path / name, ("answer.probs.1", "a.b"))
+    assert [line.cells for line in found] == [("0.75", "1"), ("", "")]
+    with pytest.raises(MosFileError, match=r"no column answer.probs.2 \(did you mean answer"):
+        list(read_columns(tmp_path / name, ("answer.probs.2",)))
+
+
 def test_text_without_a_header_is_read_by_the_names_given(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"5.5 i01.bmp\r\n\r\n4.25  two words.bmp \r\n3\r\n")
     found = list(read_columns(tmp_path / "a.txt", ("image", "mos"), header=("mos", "image")))

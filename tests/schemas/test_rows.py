@@ -1,13 +1,16 @@
 """The one door from rows to Arrow."""
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import RowRefused
+from schemas.pairs import PAIRS
 from schemas.points import POINTS
+from schemas.probes import PROBES
 from schemas.rejections import REJECTIONS
 from schemas.rows import to_table
 from schemas.tables import TABLES
@@ -107,3 +110,49 @@ def test_unknown_and_missing_keys_are_named_together():
 def test_columns_that_may_be_null_take_null():
     row = dict.fromkeys(REJECTIONS.names, "x") | {"image_id": None, "teacher_id": None}
     assert to_table([row], REJECTIONS).to_pylist() == [row]
+
+
+def test_a_level_that_was_not_offered_is_null_and_stays_null():
+    row = good_row() | {"level_logprobs": [None, -1.0, None, -0.5, None]}
+    assert to_table([row], POINTS).to_pylist() == [row]
+
+
+@pytest.mark.parametrize("levels", [[None] * 5, [None, -1.0, None, None, None]])
+def test_a_point_holds_two_levels_or_a_score(levels):
+    row = good_row() | {"level_logprobs": levels}
+    scored = row | {"given_score": 0.25}
+    assert to_table([scored], POINTS).to_pylist() == [scored]
+    with pytest.raises(RowRefused, match="row 1: column level_logprobs holds fewer than 2 levels"):
+        to_table([good_row(), row], POINTS)
+
+
+def test_a_pair_holds_one_order_or_a_preference():
+    empty = dict.fromkeys(PAIRS.names) | {
+        "image_a": "a", "image_b": "b", "teacher_id": "t", "prompt_id": "p",
+    }  # fmt: skip
+    one_order = empty | {"letter_logprobs_ba": [-1.0, -0.5]}
+    judged = empty | {"given_preference": 0.5}
+    assert to_table([one_order, judged], PAIRS).to_pylist() == [one_order, judged]
+    with pytest.raises(RowRefused, match="row 1: column given_preference is null, and so are"):
+        to_table([judged, empty], PAIRS)
+
+
+def test_a_wrong_number_after_a_list_that_is_null_is_named_by_its_row():
+    judged = dict.fromkeys(PAIRS.names) | {
+        "image_a": "a", "image_b": "b", "teacher_id": "t", "prompt_id": "p",
+        "given_preference": 0.5,
+    }  # fmt: skip
+    with pytest.raises(RowRefused, match="row 1: column letter_logprobs_ab holds 9"):
+        to_table([judged, judged | {"letter_logprobs_ab": [-1.0, 9.0]}], PAIRS)
+
+
+def test_a_time_with_a_zone_is_refused_because_the_column_has_none():
+    row = dict.fromkeys(PROBES.names, "x") | {
+        "asked_at": datetime(2026, 11, 21, 12),
+        "level_logprobs": [-1.0] * 5,
+        "prompt_tokens": 30,
+        "cached_tokens": 0,
+    }
+    assert to_table([row], PROBES).to_pylist() == [row]
+    with pytest.raises(RowRefused, match="column asked_at is datetime"):
+        to_table([row | {"asked_at": datetime(2026, 11, 21, 12, tzinfo=UTC)}], PROBES)
