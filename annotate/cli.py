@@ -3,6 +3,7 @@
 import typer
 
 from annotate.commands.ask import pairs, points
+from annotate.commands.check import audit, estimate
 from annotate.commands.models import models
 
 app = typer.Typer(
@@ -15,6 +16,8 @@ app = typer.Typer(
 app.command()(points)
 app.command()(pairs)
 app.command()(models)
+app.command()(audit)
+app.command()(estimate)
 
 
 def main() -> None:

@@ -29,22 +29,102 @@ from train.settings import RunSettings
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 VIEW_DOCS = {
-    "score": "logit expectation brought to [0, 1]: (s - 1) / 4",
-    "confidence": "1 - entropy / ln K; of five levels for points, of the preference for pairs",
+    "score": "logit expectation brought to [0, 1]: (s - 1) / 4; given_score where fewer than two"
+    " levels were offered",
+    "confidence": "1 - entropy / ln n of the n levels that were offered, for pairs of the"
+    " preference's two answers; given_confidence where fewer than two levels were offered",
     "logit_expectation": "mean level under the closed-set softmax, in [1, 5]",
+    "level_variance": "variance of the level under the closed-set softmax, in squared levels",
     "entropy": "Shannon entropy of the level distribution, in nats",
     "level_mass": "probability of all level words together, before renormalising",
-    "level_probs": "closed-set probabilities of the levels, worst first",
-    "preference_prob": "P(image_a better), from the mean of both orders' logits",
-    "position_bias": "logits that standing first adds: (logit_ab - logit_ba) / 2",
-    "consistent": "whether both orders prefer the same image",
-    "letter_mass": "probability of A and B together, mean of both orders",
+    "level_probs": "closed-set probabilities of the levels, worst first; 0 where not offered",
+    "preference_prob": "P(image_a better), from the mean of both orders' logits; from one order"
+    " where the other was not asked, given_preference where neither was",
+    "preference_prob_mean": "P(image_a better) as the mean of both orders' probabilities",
+    "confidence_mean": "1 - entropy / ln 2 of preference_prob_mean: orders that disagree cost",
+    "position_bias": "logits that standing first adds: (logit_ab - logit_ba) / 2; null where one"
+    " order is not known",
+    "consistent": "whether both orders prefer the same image; null where one is not known",
+    "letter_mass": "probability of A and B together, mean of the orders",
     "logit_ab": "logit for image_a, shown first",
     "logit_ba": "logit for image_a, shown second",
     "mos_unit": "MOS brought to [0, 1] by its scale",
     "file_count": "files with these bytes",
     "shard": "hash of the shard that the row lies in; see table `shards`",
 }
+
+
+DERIVED_VIEWS = {
+    "teacher_scores": (
+        "One row per image and teacher: its points as means over the prompts it was asked.",
+        {
+            "prompt_count": "prompts that were asked",
+            "score": "mean score",
+            "confidence": "mean confidence",
+            "score_spread": "largest less smallest score of the prompts",
+        },
+    ),
+    "calibrated_points": (
+        "One row per point of a teacher and prompt that was also asked about blanks, pictures"
+        " without content. The mean log-probabilities that the blanks of its latest run with"
+        " blanks got are taken off, level by level, and the rest is renormalised (contextual"
+        " calibration, Zhao et al. 2021, arXiv:2102.09690). Without blanks there is no row, nor"
+        " where fewer than two levels are left.",
+        {
+            "score": "mean level of the calibrated probabilities, brought to [0, 1]",
+            "confidence": "1 - entropy / ln n of the calibrated probabilities",
+            "level_probs": "calibrated probabilities of the levels, worst first",
+        },
+    ),
+    "sentinels": (
+        "One row per sentinel of a run, an image that has a point and was asked about again.",
+        {
+            "drift": "largest difference of a level's log-probability to the stored point's, nat",
+            "score_drift": "new score less stored score",
+        },
+    ),
+    "drift": (
+        "One row per run, teacher and prompt: what its sentinels say together.",
+        {
+            "engine": "engine with its version and hardware",
+            "asked_at": "when it was asked, in UTC",
+            "image_count": "sentinels",
+            "mean_drift": "mean of their drift, nat",
+            "max_drift": "largest of their drift, nat",
+            "mean_score_drift": "mean of new score less stored score",
+        },
+    ),
+    "pair_bias": (
+        "One row per teacher and prompt: how its pairs depend on the order.",
+        {
+            "pair_count": "pairs",
+            "mean_position_bias": "mean logits that standing first adds",
+            "consistency_rate": "share of the pairs in which both orders prefer the same image",
+            "first_letter_share": "share of the questions answered with A; 0.5 without a bias",
+            "mean_letter_mass": "mean probability of A and B together",
+        },
+    ),
+    "cycles": (
+        "One row per teacher and prompt with triangles: three images whose three pairs were all"
+        " judged, and none of them undecided.",
+        {
+            "triangle_count": "triangles",
+            "cycle_count": "triangles in which a beats b, b beats c and c beats a",
+            "cycle_rate": "share of such triangles; answers by chance give 1/4",
+        },
+    ),
+    "implied_pairs": (
+        "One row per judged pair whose images both have points with levels of the same teacher:"
+        " what these alone say of it, without a question about the pair. The levels count as"
+        " independent normal variables, the answers to several prompts as one mixture.",
+        {
+            "implied_prob": "P(image_a better) = Phi((s_a - s_b) / sqrt(var_a + var_b))",
+            "preference_prob": "P(image_a better) as in `pairs`",
+            "agrees": "whether both prefer the same image; null where one is undecided",
+        },
+    ),
+}
+"""Views that stand on others: what a row is, and what the columns that are not keys hold."""
 
 
 def data_format() -> str:
@@ -58,7 +138,7 @@ def data_format() -> str:
         "```text\nSTORE/store.json                                     format version\n"
         "STORE/teachers/<teacher_id>.json                     who answers, in full\n"
         "STORE/prompts/<prompt_id>.json                       what is asked, in full\n"
-        "STORE/points/teacher=<teacher_id>/<sha256>.parquet   likewise pairs/\n"
+        "STORE/points/teacher=<teacher_id>/<sha256>.parquet   likewise pairs/, probes/\n"
         "STORE/images/<sha256>.parquet                        likewise mos/, predictions/,"
         " rejections/\n"
         "STORE/index.duckdb                                   rebuildable, never the truth\n"
@@ -79,6 +159,9 @@ def data_format() -> str:
                 _columns_table(schema),
                 *_view_parts(store, name, schema),
             ]
+        parts += ["## Derived views", "Views that stand on the others; `store sql` asks them."]
+        for name, (meaning, docs) in DERIVED_VIEWS.items():
+            parts += [f"### {name}", meaning, _derived_table(store, name, docs)]
     parts += [
         "## image_files",
         "The view `images` has one row per content. The view `image_files` has one row per file:"
@@ -87,7 +170,8 @@ def data_format() -> str:
         "The index keeps this table of the committed shards. `shard` joins it to the views.",
         _columns_table(SHARDS),
         "## Functions for queries",
-        "`split_position(key, seed)` is where a key falls in [0, 1), and"
+        "`normal_cdf(x)` is the standard normal distribution function, to 7.5e-8."
+        " `split_position(key, seed)` is where a key falls in [0, 1), and"
         " `is_test(group_id, seed, test_fraction)` whether its group is held out: the same as in"
         " `data_store/splits.py`, for any seed.",
         "## Older versions",
@@ -124,6 +208,20 @@ def _view_parts(store: Store, name: str, schema: pa.Schema) -> list[str]:
     left_out = [f"`{column}`" for column in schema.names if column not in columns]
     parts = [f"The view `{name}` adds:", _table(("column", "type", "meaning"), added)]
     return parts + ([f"It leaves out {', '.join(left_out)}."] if left_out else [])
+
+
+def _derived_table(store: Store, name: str, docs: dict[str, str]) -> str:
+    """The columns of a derived view; those that tables have are explained there."""
+    evidence = ("probes", "pairs", "points")  # of the same name, the last one's words stand
+    stored = {field.name: field for table in evidence for field in TABLES[table]}
+    rows = query(store, f"describe {name}").to_pylist()
+    return _table(
+        ("column", "type", "meaning"),
+        (
+            (f"`{column}`", kind, docs.get(column) or stored[column].metadata[b"doc"].decode())
+            for column, kind in ((row["column_name"], row["column_type"]) for row in rows)
+        ),
+    )
 
 
 def _pictures_text() -> str:
@@ -177,6 +275,9 @@ _NOTE = "<!-- Generated by `make docs`; edit the code, not this page. -->"
 def _stored_row(field: Any) -> tuple[str, ...]:
     notes = {key.decode(): value.decode() for key, value in field.metadata.items()}
     kind = str(field.type).replace("fixed_size_list<element: float not null>", "float")
+    kind = kind.replace("fixed_size_list<element: float>", "float")
+    if pa.types.is_fixed_size_list(field.type) and field.type.value_field.nullable:
+        kind += ", items may be null"
     return (
         f"`{field.name}`",
         kind + (", may be null" if field.nullable else ""),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from annotate.commands.option_groups import takes_groups
-from annotate.commands.options import ImagesOption, TeacherOptions, opened_store
+from annotate.commands.options import ImagesOption, TeacherOptions, find_both
 from annotate.commands.pair_options import PairOptions
 from data_store.commands.options import JsonOption, StoreOption
 
@@ -159,8 +159,9 @@ def estimate(
     prompts = [load_prompt(one) for one in prompt or [what.value.removesuffix("s")]]
     if what is What.PAIRS and len(prompts) > 1:
         raise InputError("pairs are asked one prompt", where="--prompt", fix="give one of them")
-    found = teacher.choice().find()
-    opened, folder = opened_store(store, images)
+    if what is What.PAIRS:
+        pairs.check()
+    found, opened, folder = find_both(teacher.choice(), store, images)
     planned = (
         plan_of_points(opened, found, prompts, folder=folder, limit=limit)
         if what is What.POINTS

@@ -259,15 +259,3 @@ def find_both(
     opened = create_store(store)
     add_images(opened, images)
     return teacher, opened, str(images.expanduser().resolve())
-
-
-def opened_store(store: str, images: Path | None) -> "tuple[Store, str | None]":
-    """The store, and the folder to look at if one was given; its images are added first."""
-    from data_store.images.importer import add_images
-    from data_store.layout import create_store, open_store
-
-    if images is None:
-        return open_store(store), None
-    opened = create_store(store)
-    add_images(opened, images)
-    return opened, str(images.expanduser().resolve())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import InputError
+
 if TYPE_CHECKING:
     from annotate.pair_strategies import PairChoice
 
@@ -77,6 +79,21 @@ class PairOptions:
     test_fraction: Annotated[
         float, typer.Option(help="Share of groups held out.", rich_help_panel=PAIRS)
     ] = 0.2
+
+    def check(self) -> None:
+        """Refuse what contradicts itself, before anything is opened. Raises InputError."""
+        if self.n_pairs is None and self.from_sql is None:
+            raise InputError(
+                "nobody said how many pairs there should be",
+                where="--n-pairs",
+                fix="say --n-pairs 5000, or --from-sql with a query that lists them",
+            )
+        if self.from_sql is not None and self.strategy is not StrategyName.RANDOM:
+            raise InputError(
+                "a query and a strategy both say which pairs are asked about",
+                where=f"--from-sql and --strategy {self.strategy.value}",
+                fix="leave out one of them",
+            )
 
     def choice(self, folder: str | None) -> "PairChoice":
         """The choice that the options name, of the images below a folder or of all."""

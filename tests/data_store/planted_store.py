@@ -46,7 +46,7 @@ def planted_store(root: Path) -> Store:
             if n not in UNASKED[teacher]
         ]
         _commit(store, "points", rows, teacher)
-        _commit(store, "pairs", _pairs(teacher), teacher)
+        _commit(store, "pairs", judged_pairs(teacher), teacher)
     vague = [point(n, (-5.0, -5.0, -2.0, -5.0, -5.0)) | {"prompt_id": VAGUE_PROMPT} for n in (0, 1)]
     _commit(store, "points", vague, TEACHER)
     _commit(store, "probes", _probes(), TEACHER)
@@ -87,7 +87,8 @@ def mos_rows() -> list[dict]:
     ]
 
 
-def _pairs(teacher: str) -> list[dict]:
+def judged_pairs(teacher: str) -> list[dict]:
+    """Both orders of eight pairs."""
     first, second, third = CYCLE
     high, middle, low = CHAIN
     rows = [
