@@ -27,8 +27,17 @@ def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli):
         (("points", "--model", "tiny", "--store", "nowhere"), "there is no store here"),
         (("points", "--store", "s"), "--model"),
         (("pairs", "--model", "tiny", "--store", "s"), "--n-pairs"),
-        (("points", "--model", "tiny", "--prompt", "none.toml", "--store", "s"), "cannot be read"),
+        (
+            ("points", "--model", "tiny", "--prompt", "none.toml", "--store", "s"),
+            "no prompt and no file",
+        ),
         (("points", "--model", "tiny", "--engine", "magic", "--store", "s"), "magic"),
+        (("points", "--model", "tiny", "--engine", "server", "--store", "s"), "belong together"),
+        (("points", "--model", "tiny", "--share", "9/8", "--store", "s"), "no part 9 of 8"),
+        (
+            ("pairs", "--model", "tiny", "--from-sql", "x", "--strategy", "near", "--store", "s"),
+            "leave out one of them",
+        ),
     ],
 )
 def test_wrong_words_exit_2_and_write_nothing(words, said, cli, tmp_path, monkeypatch):
