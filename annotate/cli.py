@@ -3,6 +3,7 @@
 import typer
 
 from annotate.commands.ask import pairs, points
+from annotate.commands.bring import import_judgements
 from annotate.commands.check import audit, estimate
 from annotate.commands.models import models
 
@@ -15,6 +16,7 @@ app = typer.Typer(
 
 app.command()(points)
 app.command()(pairs)
+app.command("import")(import_judgements)
 app.command()(models)
 app.command()(audit)
 app.command()(estimate)

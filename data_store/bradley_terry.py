@@ -188,13 +188,17 @@ def _standard_errors(pairs: Comparisons, scores: FloatArray, precision: float) -
 
 def _per_item(pairs: Comparisons, values: FloatArray) -> FloatArray:
     """(N,), the sum of the values of each item's pairs."""
-    return np.bincount(pairs.first, values, pairs.item_count) + np.bincount(
+    return _sums(pairs.first, values, pairs.item_count) + _sums(
         pairs.second, values, pairs.item_count
     )
 
 
 def _differences(pairs: Comparisons, values: FloatArray) -> FloatArray:
     """(N,), the sum of the values of the pairs where an item is first, less where it is second."""
-    return np.bincount(pairs.first, values, pairs.item_count) - np.bincount(
+    return _sums(pairs.first, values, pairs.item_count) - _sums(
         pairs.second, values, pairs.item_count
     )
+
+
+def _sums(items: IntArray, values: FloatArray, count: int) -> FloatArray:
+    return np.asarray(np.bincount(items, values, count), dtype=np.float64)

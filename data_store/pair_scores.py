@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_store import queries
 from data_store.bradley_terry import Comparisons, component_count, fit_bradley_terry
@@ -44,7 +45,7 @@ def pair_scores(
     teacher_id = _teacher_with_pairs(store, teacher)
     prompt_id = _prompt_of(store, teacher_id, prompt) if prompt else None
     judged = queries.teacher_pairs(store, teacher_id, prompt_id=prompt_id)
-    sure = judged.filter(pa.compute.field("confidence") >= min_confidence)
+    sure = judged.filter(pc.field("confidence") >= min_confidence)
     if not sure.num_rows:
         raise InputError(
             f"none of {judged.num_rows} pairs has a confidence of {min_confidence:g}",

@@ -3,7 +3,7 @@
 LeafError                    prints its message without a trace and exits 2
 ├── InputError               what was given cannot be used
 │   ├── ImageError           one image cannot be decoded; becomes a row in `rejections`
-│   ├── MosFileError         a MOS or group file has wrong rows
+│   ├── MosFileError         a MOS, group or judgement file has wrong rows
 │   ├── SettingsError        a setting is unknown or out of range
 │   └── PairBudgetError      more pairs were asked for than exist
 ├── StoreError               the store cannot do what was asked
@@ -67,7 +67,7 @@ class ImageError(InputError):
 
 
 class MosFileError(InputError):
-    """A MOS or group file has wrong rows; all of them are named together."""
+    """A MOS, group or judgement file has wrong rows; all of them are named together."""
 
 
 class SettingsError(InputError):

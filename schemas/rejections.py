@@ -10,12 +10,12 @@ REJECTIONS = table_schema(
     meaning="one file or question that gave no row elsewhere, with the reason",
     key=("path", "stage", "reason"),
     fields=[
-        field("path", pa.string(), doc="the file, absolute; of add-mos the name in the score file"),
+        field("path", pa.string(), doc="the file, absolute; of add-mos and import the name in the file"),
         field(
             "stage",
             pa.string(),
             repeats=True,
-            doc="the step that refused it: add-images, add-mos, points, pairs",
+            doc="the step that refused it: add-images, add-mos, import, points, pairs",
         ),
         field(
             "reason",

@@ -91,6 +91,7 @@ def read_training_data(store: Store, teacher_id: str) -> TrainingData:
     human = queries.human_scores(store)
     images = _judged_images(store, points, pairs, human)
     ids = images.column("image_id").combine_chunks()
+    pairs = _among(pairs, ids)
     first, second = _rows_of(pairs["image_a"], ids), _rows_of(pairs["image_b"], ids)
     order = np.lexsort((second, first))
     return TrainingData(
@@ -147,3 +148,9 @@ def _sha256(*parts: bytes) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def _among(pairs: pa.Table, ids: pa.Array) -> pa.Table:
+    """Pairs of images in the store; an outside teacher may have judged others."""
+    known = [pc.is_in(pairs[name], value_set=ids) for name in ("image_a", "image_b")]
+    return pairs.filter(pc.and_(*known))

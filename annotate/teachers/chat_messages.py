@@ -31,7 +31,8 @@ class ChatQuestion(NamedTuple):
             next(coming) if part is None else {"type": "text", "text": part} for part in self.parts
         ]
         user: Message = {"role": "user", "content": content}
-        return [user, {"role": "assistant", "content": self.answer}] if self.answer else [user]
+        # As a list, which is what servers make of a plain text for templates that take lists.
+        return [user, _assistant(self.answer)] if self.answer else [user]
 
     def rendering(self) -> dict[str, Any]:
         """How the server is to render the messages: fields of the request."""

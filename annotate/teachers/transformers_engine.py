@@ -19,10 +19,12 @@ from annotate.teachers.chat import load_processor
 from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
 from annotate.teachers.image_tokens import processor_kwargs
 from data_store.console import say
-from schemas.errors import EngineOutOfMemory, TeacherMissing
+from schemas.errors import EngineFailed, EngineOutOfMemory, TeacherMissing
 
 REQUESTS_PER_FORWARD = 16
 """More at a time is no faster without a paged cache: questions are padded to the longest."""
+UNFIT = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, OSError)
+"""What processors raise of images and texts that they cannot prepare."""
 
 
 class TransformersEngine:
@@ -46,13 +48,13 @@ class TransformersEngine:
                 trust_remote_code=False,
                 use_safetensors=True,
             )
-        except (OSError, ValueError) as error:
+            self._model.to(self._device).eval()
+        except (OSError, ValueError, RuntimeError) as error:
             raise TeacherMissing(
-                f"the checkpoint cannot be loaded: {str(error).splitlines()[0]}",
+                f"the checkpoint cannot be loaded: {_first_line(error)}",
                 where=checkpoint,
                 fix="give a folder with config.json and *.safetensors of a supported model",
             ) from error
-        self._model.to(self._device).eval()
 
     @property
     def provenance(self) -> str:
@@ -68,6 +70,7 @@ class TransformersEngine:
 
         Raises:
             EngineOutOfMemory: a single request does not fit.
+            EngineFailed: the model raised something else.
         """
         coming = iter(requests)
         drawn: deque[TokenRequest] = deque()
@@ -86,7 +89,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Free the device."""
-        del self._model
+        self.__dict__.pop("_model", None)  # a supervisor may close what has been closed
         gc.collect()
         if self._device == "cuda":
             torch.cuda.empty_cache()
@@ -114,17 +117,20 @@ class TransformersEngine:
                 add_special_tokens=False,
                 **self._shaping,
             )
-        except (ValueError, TypeError, IndexError) as error:
+        except UNFIT as error:
             if len(requests) > 1:  # one of them is to blame, and only that is refused
                 alone = [self._answers([request]) for request in requests]
                 return None if None in alone else [one[0] for one in alone if one]
-            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            return [TokenAnswer.refused(f"the processor refuses the question: {reason}")]
+            return [TokenAnswer.refused(f"the processor refuses it: {_first_line(error)}")]
         try:
             return self._forward(inputs, requests)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
-                raise
+                raise EngineFailed(
+                    f"the model stopped: {_first_line(error)}",
+                    where=f"a batch of {len(requests)} questions",
+                    fix="run the same command again; what was committed is not asked again",
+                ) from error
         return None  # and not in the handler, where the error keeps the tensors alive
 
     def _forward(self, inputs: Any, requests: Sequence[TokenRequest]) -> list[TokenAnswer]:
@@ -138,6 +144,10 @@ class TransformersEngine:
             TokenAnswer(tuple(row[list(request.token_ids)].tolist()), int(length), 0)
             for row, request, length in zip(logprobs, requests, lengths, strict=True)
         ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

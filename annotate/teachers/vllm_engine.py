@@ -6,34 +6,23 @@ unmasked distribution, and tokens would go missing.
 """
 
 import gc
-import json
-import os
+import multiprocessing
+import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
-from annotate.teachers.image_tokens import ImageTokens, processor_kwargs
+from annotate.teachers.vllm_arguments import llm_arguments, set_environment
 from schemas.errors import EngineFailed, EngineOutOfMemory, TeacherMissing
 
-IMAGES_PER_QUESTION = 2
-TEXT_TOKENS = 256  # more than any prompt's words; images come on top
-MARK_TOKENS = 8  # before and after an image
-PREPARED_IMAGES = 64
-"""Preprocessed images that vLLM keeps for their next question; more would only fill memory."""
-CPU_CACHE_BYTES = 1 << 30
-CPU_TOKENS_PER_STEP = 4096
-FULL_BATCH = 256
-"""Requests in a pass from which on a pass gets all the tokens above; fewer get their share."""
-GPU_TOKENS_PER_STEP = 16384
-ENCODED_QUESTIONS = 2
-"""Longest questions whose images the encoder cache holds at once, at least."""
 TRIES = 2
 BAD_REQUEST = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
 """What preparing an unfit image or text raises; a dead core raises none of these."""
@@ -52,7 +41,7 @@ class VllmEngine:
     """A teacher run by vLLM: its scheduler in this process, on a GPU its core in one of its own."""
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
-        _set_environment()
+        set_environment()
         self._options = options
         try:
             with warnings.catch_warnings():
@@ -65,7 +54,10 @@ class VllmEngine:
                 # Older ones say ValueError to a request that they will not take.
                 refusal = getattr(exceptions, "VLLMClientError", ValueError)
                 self._refusals = (refusal, *BAD_REQUEST)
-                self._llm = vllm.LLM(**_arguments(checkpoint, options))
+                before = set(multiprocessing.active_children())
+                self._llm = vllm.LLM(**llm_arguments(checkpoint, options))
+                cores = set(multiprocessing.active_children()) - before
+                _wake_on_death(cores, self._llm.llm_engine.engine_core)
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error, "the start of vLLM") from error
         except (OSError, ValueError, RuntimeError, ImportError) as error:
@@ -126,6 +118,7 @@ class VllmEngine:
         del llm
         self._vllm.distributed.cleanup_dist_env_and_memory()
         gc.collect()
+        multiprocessing.active_children()  # takes leave of those that have ended
 
     def _submit(self, opened: _Open, running: dict[str, _Open]) -> None:
         opened.tries += 1
@@ -167,6 +160,23 @@ class VllmEngine:
                 self._submit(opened, running)
 
 
+def _wake_on_death(cores: set[multiprocessing.process.BaseProcess], client: Any) -> None:
+    """Have a core that is killed end the wait for its answers, which else lasts for ever.
+
+    A core that fails says so; one that is killed, as by a machine out of memory, does not, and
+    vLLM's client then goes on waiting at its queue.
+    """
+    outputs = getattr(client, "outputs_queue", None)
+    if not cores or outputs is None:  # the core runs in this process
+        return
+
+    def watch() -> None:
+        wait([core.sentinel for core in cores])
+        outputs.put_nowait(RuntimeError("the process of vLLM's core ended"))
+
+    threading.Thread(target=watch, name="vllm-core-watch", daemon=True).start()
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
@@ -187,71 +197,6 @@ def _out_of_memory(error: Exception, where: str) -> EngineOutOfMemory:
         where=where,
         fix="leave vLLM a smaller share of the memory, or cut images into fewer tiles",
     )
-
-
-def _set_environment() -> None:
-    # Only what the user has not set himself. Weights are always found before vLLM starts.
-    defaults = {
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_NO_USAGE_STATS": "1",
-        # An engine that is started again is started beside our threads, which a fork would break.
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    }
-    if not torch.cuda.is_available():
-        # In this process the engine starts in 4 s instead of 45 s in one of its own.
-        defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-
-
-def _arguments(checkpoint: Path, options: EngineOptions) -> dict[str, Any]:
-    on_gpu = torch.cuda.is_available()
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    tokens = ImageTokens.of_config(config, options.max_tiles)
-    longest = IMAGES_PER_QUESTION * (tokens.most() + MARK_TOKENS) + TEXT_TOKENS
-    # A batch that was halved because the device was full has to take less memory, too.
-    tokens_per_step = GPU_TOKENS_PER_STEP if on_gpu else CPU_TOKENS_PER_STEP
-    tokens_per_step = tokens_per_step * min(options.max_batch, FULL_BATCH) // FULL_BATCH
-    arguments: dict[str, Any] = {
-        "model": str(checkpoint),
-        "dtype": options.dtype,
-        "seed": 0,
-        "trust_remote_code": False,
-        "limit_mm_per_prompt": {"image": IMAGES_PER_QUESTION, "video": 0},
-        "mm_processor_kwargs": processor_kwargs(tokens.architecture, options.max_tiles),
-        "mm_processor_cache_gb": PREPARED_IMAGES * _prepared_bytes(tokens) / 2**30,
-        "max_model_len": longest,
-        "max_num_seqs": options.max_batch,
-        # The cache of encoded images is as large as this, counted in image tokens.
-        "max_num_batched_tokens": max(tokens_per_step, ENCODED_QUESTIONS * longest),
-        "enable_prefix_caching": True,
-        "disable_log_stats": True,
-        "use_tqdm_on_load": False,
-    }
-    if options.quantization != "none":
-        arguments["quantization"] = options.quantization
-    if options.kv_cache_blocks is not None:
-        arguments["num_gpu_blocks_override"] = options.kv_cache_blocks
-    if on_gpu:
-        arguments["gpu_memory_utilization"] = options.gpu_memory_share
-        arguments["tensor_parallel_size"] = options.tensor_parallel
-    else:
-        # The CPU's default block of 128 tokens is longer than a short question's shared prefix;
-        # 32 is the smallest it takes.
-        arguments |= {"block_size": 32, "enforce_eager": True}
-        # Said outright, because vLLM otherwise wants nine tenths of this machine's memory.
-        arguments["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
-    return arguments
-
-
-def _prepared_bytes(tokens: ImageTokens) -> int:
-    """Most bytes of one image as the processor hands it on.
-
-    Three channels of float32, which Qwen3-VL doubles into two frames of a film.
-    """
-    tiles_or_cells = tokens.most() // tokens.tokens_per_tile
-    return tiles_or_cells * tokens.side_px**2 * 3 * 4 * 2
 
 
 def _answer(output: Any, request: TokenRequest) -> TokenAnswer:

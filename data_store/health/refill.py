@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from data_store.layout import Store
+from schemas.tables import BY_TEACHER
 from schemas.teacher_spec import TeacherSpec
 
 _BY_TABLE = {
@@ -31,9 +32,13 @@ def refill_command(
         teachers: teachers that are known.
     """
     at = f"--store {shlex.quote(store.address)}"
-    if table in ("points", "pairs"):
+    if producer.startswith("annotate import"):
+        return f"annotate import FILE --map … {at}"
+    if table in BY_TEACHER:
+        # Sentinels and blanks are asked about whenever points are.
+        command = "pairs" if table == "pairs" else "points"
         count = " --n-pairs N" if table == "pairs" else ""
-        return f"annotate {table} --model {_model(teachers.get(teacher_id))}{count} {at}"
+        return f"annotate {command} --model {_model(teachers.get(teacher_id))}{count} {at}"
     if table == "rejections" and not producer.startswith("store "):
         return f"annotate points --model {_model(teachers.get(teacher_id))} {at}"
     if producer.startswith("store add-mos"):

@@ -6,7 +6,6 @@ becomes a row in `rejections`, and is matched when the file is added again after
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_store.images.names import INSIDE, SUFFIXES
+from data_store.images.matching import OTHER_CASE, OTHER_ENDING, match_names
 from data_store.index import query
 from data_store.layout import Store
 from data_store.mos.scores import MosColumns, Problem, read_scores
@@ -25,8 +24,6 @@ from schemas.errors import MosFileError
 from schemas.mos import MOS
 
 ROWS_PER_SHARD = 1_000_000
-
-OTHER_CASE, OTHER_ENDING = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,51 +110,12 @@ def _match(store: Store, scores: pa.Table, *, scale: tuple[float, float], source
     return query(
         store,
         """
-        with files as (
-            select image_id, name, string_split(name, $inside)[-1] as in_container
-            from image_files
-        ),
-        keys as materialized (
-            select name as key, image_id from files
-            union
-            select in_container, image_id from files
-            union
-            select parse_filename(in_container, false, 'forward_slash'), image_id from files
-        ),
-        folded as (
-            select distinct lower(nfc_normalize(key)) as key, image_id from keys
-        ),
-        without_ending as (
-            select distinct regexp_replace(key, $ending, '') as key, image_id from folded
-        ),
-        wanted as (
-            select row, name as exact, lower(nfc_normalize(name)) as folded,
-                regexp_replace(folded, $ending, '') as bare
-            from scores
-        ),
-        fits as (
-            select row, 1 as way, image_id from wanted join keys on key = exact
-            union all
-            select row, 2, image_id from wanted join folded on key = wanted.folded
-            union all
-            select row, 3, image_id from wanted join without_ending on key = bare
-        ),
-        best as (
-            select row, way, count(*) as image_count, min(image_id) as any_image
-            from fits
-            where (row, way) in (select (row, min(way)) from fits group by row)
-            group by row, way
-        ),
-        stored as (
+        with stored as (
             select image_id, mos as stored_mos,
                 scale_min = $worst and scale_max = $best as same_scale
             from mos where source = $source
         ),
-        placed as (
-            select scores.*, way, image_count,
-                case when image_count = 1 then any_image end as image_id
-            from scores left join best using (row)
-        )
+        placed as (select * from scores left join matched using (name))
         select placed.*, stored_mos, same_scale,
             row_number() over (partition by name order by row) > 1 as twice,
             image_id is not null
@@ -166,14 +124,8 @@ def _match(store: Store, scores: pa.Table, *, scale: tuple[float, float], source
         from placed left join stored using (image_id)
         order by row
         """,
-        {
-            "inside": INSIDE,
-            "ending": rf"({'|'.join(re.escape(suffix) for suffix in sorted(SUFFIXES))})$",
-            "worst": float(scale[0]),
-            "best": float(scale[1]),
-            "source": source,
-        },
-        tables={"scores": scores},
+        {"worst": float(scale[0]), "best": float(scale[1]), "source": source},
+        tables={"scores": scores, "matched": match_names(store, pc.unique(scores["name"]))},
     )
 
 

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotate.prompts import Label, shipped_prompt
+from annotate.prompts import Label
 from annotate.questions import Asked, ask
-from annotate.teachers.chat_messages import chat_question
 from annotate.teachers.engine import TokenRequest
 from annotate.teachers.server_client import KEY_VARIABLE, Patience
 from annotate.teachers.server_engine import ServerEngine
@@ -77,62 +76,6 @@ def asked_of(tiny_teacher, fake):
         yield start
         for engine in engines:
             engine.close()
-
-
-# Messages
-
-THINKING = """\
-{%- for m in messages -%}<|im_start|>{{ m.role }}
-{% if m.role == "assistant" and loop.last %}{{ "<think>\\n\\n</think>\\n\\n" }}{% endif -%}
-{%- if m.content is string -%}{{ m.content }}{%- else -%}
-{%- for p in m.content -%}{{ "<IMG_CONTEXT>\\n" if p.type == "image" else p.text }}{%- endfor -%}
-{%- endif -%}{{ "<|im_end|>\\n" }}{%- endfor -%}
-{%- if add_generation_prompt -%}{{ "<|im_start|>assistant\\n" }}
-{%- if not enable_thinking -%}{{ "<think>\\n\\n</think>\\n\\n" }}{%- endif -%}{%- endif -%}"""
-TEMPLATES = {
-    "tiny": "",
-    "thought before the last answer": THINKING,
-    "thought in the prompt alone": THINKING.replace(" and loop.last", " and false"),
-}
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("kind", ["point", "pair"])
-@pytest.mark.parametrize("begun", ["", " ex", "A"])
-def test_messages_render_to_the_very_text_they_stand_for(
-    tiny_teacher, monkeypatch, template, kind, begun
-):
-    if TEMPLATES[template]:
-        monkeypatch.setattr(tiny_teacher.processor, "chat_template", TEMPLATES[template])
-    prompt = shipped_prompt(kind)
-    text = tiny_teacher.read(prompt).spec.text + begun
-    question = chat_question(text, tiny_teacher.processor)
-    assert not question.verbatim
-    assert question.parts.count(None) == prompt.image_count
-    how = question.rendering()
-    how |= how.pop("chat_template_kwargs")
-    images = [{"type": "image"}] * prompt.image_count
-    rendered = tiny_teacher.processor.apply_chat_template(
-        question.messages(images), tokenize=False, **how
-    )
-    assert rendered == text
-
-
-def by_nobody(text):
-    """The same question with an answer that no role of a template begins."""
-    return text.replace("assistant", "expert")
-
-
-def test_what_no_messages_give_is_sent_as_it_is(tiny_teacher, point):
-    text = by_nobody(point.spec.text)
-    question = chat_question(text, tiny_teacher.processor)
-    assert question.rendering()["chat_template_kwargs"] == {"question": text}
-    assert question.messages([{"type": "image"}])[0]["content"] == [{"type": "image"}]
-
-
-def test_a_text_of_another_template_is_refused(tiny_teacher):
-    with pytest.raises(TeacherMissing, match="not in the form of the checkpoint's chat template"):
-        chat_question("USER: <image> hello ASSISTANT:", tiny_teacher.processor)
 
 
 # A server that answers
@@ -393,7 +336,8 @@ def test_a_real_server_cuts_images_as_it_is_told_and_is_caught_where_it_does_not
 @pytest.mark.slow
 def test_a_real_server_takes_a_text_as_its_template_if_it_may(real_server, tiny_teacher, point):
     engine = engine_at(tiny_teacher, real_server, patience=Patience())
-    request = request_of(point)._replace(text=by_nobody(point.spec.text))
+    text = point.spec.text.replace("assistant", "expert")  # no messages give this
+    request = request_of(point)._replace(text=text)
     (found,), (wanted,) = (list(one.stream([request])) for one in (engine, tiny_teacher.start()))
     assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-4)
     with pytest.raises(TeacherMissing, match="serves tiny, not other"):

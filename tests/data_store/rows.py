@@ -1,9 +1,25 @@
 """Rows for the tests of the store."""
 
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
 from schemas.ids import sha256_text
+from schemas.upgrades import schema_of
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "shards"
 
 TEACHER = sha256_text("teacher")
 PROMPT = sha256_text("prompt")
+
+
+def golden_rows(table: str, version: int) -> list[dict]:
+    """The rows that the golden shard of a version holds."""
+    rows = json.loads((GOLDEN / f"{table}-{version}.json").read_text(encoding="utf-8"))
+    times = [field.name for field in schema_of(table, version) if field.type == pa.timestamp("us")]
+    return [row | {name: datetime.fromisoformat(row[name]) for name in times} for row in rows]
 
 
 def image_id(number: int) -> str:

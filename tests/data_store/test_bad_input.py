@@ -67,7 +67,7 @@ def parquet(table, notes=None):
 
 
 def ours(**notes):
-    return {"table": "points", "schema_version": "1", "row_count": "1", "teacher_id": TEACHER} | (
+    return {"table": "points", "schema_version": "2", "row_count": "1", "teacher_id": TEACHER} | (
         notes
     )
 
@@ -173,8 +173,8 @@ def test_foreign_parquet_under_the_name_of_a_shard_is_named(store, honest):
 
 def test_a_newer_schema_version_asks_for_a_newer_release_and_is_left_alone(store):
     commit(store, 0)
-    path = put(store, parquet(pa.table({"a": [1]}), ours(schema_version="2")))
-    with pytest.raises(ShardDamaged, match="schema version 2 of points, this release reads") as one:
+    path = put(store, parquet(pa.table({"a": [1]}), ours(schema_version="3")))
+    with pytest.raises(ShardDamaged, match="schema version 3 of points, this release reads") as one:
         ids(store)
     assert "release of leaf-iqa" in one.value.fix
     assert repair(store, verify(store)).open_count == 1
@@ -209,7 +209,7 @@ def test_columns_of_another_type_are_named_with_their_type(store, column, kind):
     put(store, parquet(rows.set_column(place, column, changed), ours()))
     with pytest.raises(ShardDamaged, match=f"{column}: ") as caught:
         ids(store)
-    assert "columns are not those of points version 1" in caught.value.what
+    assert "columns are not those of points version 2" in caught.value.what
     assert repair(store, verify(store)).open_count == 0
 
 

@@ -1,6 +1,5 @@
 """A store on S3 is a store: the same rows, the same promises, from any machine."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -18,10 +17,8 @@ from schemas.fields import key_columns, schema_version
 from schemas.points import POINTS
 from schemas.rows import to_table
 from schemas.tables import BY_TEACHER, TABLES
-from tests.data_store.rows import TEACHER, point
+from tests.data_store.rows import TEACHER, golden_rows, point
 from tests.data_store.s3_server import KEYS_PER_PAGE, REPOSITORY
-
-GOLDEN = REPOSITORY / "tests" / "golden" / "shards"
 
 WRITE = """
 import sys
@@ -68,7 +65,7 @@ def finished(process):
 @pytest.mark.parametrize("table", TABLES)
 def test_rows_of_every_table_come_out_as_they_went_in(s3_store, table):
     schema = TABLES[table]
-    rows = json.loads((GOLDEN / f"{table}-{schema_version(schema)}.json").read_text("utf-8"))
+    rows = golden_rows(table, schema_version(schema))
     teacher = TEACHER if table in BY_TEACHER else ""
     commit_rows(s3_store, table, to_table(rows, schema), producer="test", teacher_id=teacher)
     view = "image_files" if table == "images" else table

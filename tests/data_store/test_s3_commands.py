@@ -92,6 +92,8 @@ def evidence(store, image_folder):
             "teacher_id": TEACHER,
             "prompt_id": PROMPT,
             "level_logprobs": [-3.0, -2.0, -1.0 - number / 12, -2.0, -3.0],
+            "given_score": None,
+            "given_confidence": None,
             "prompt_tokens": 30,
             "cached_tokens": 0,
         }

@@ -25,7 +25,7 @@ def test_a_shard_is_named_by_the_hash_of_its_bytes_and_says_where_it_comes_from(
     assert path.parent.name == f"teacher={TEACHER}"
     (shard,) = store.shards()
     notes = read_footer(store, shard).metadata
-    assert notes[b"schema_version"] == b"1"
+    assert notes[b"schema_version"] == b"2"
     assert notes[b"teacher_id"] == TEACHER.encode()
     assert notes[b"row_count"] == b"1"
     assert {b"producer", b"writer", b"host", b"created"} <= notes.keys()

@@ -54,6 +54,7 @@ def test_every_table_is_told_with_rows_bytes_shards_and_versions(planted, status
         "mos": (MOS_IMAGES + 3, 1),
         "pairs": (16, 2),
         "points": (11 + 10 + 2, 3),
+        "probes": (5, 1),
         "rejections": (3, 1),
     }
     for name, row in tables.items():

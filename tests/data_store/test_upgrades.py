@@ -1,8 +1,5 @@
 """A shard of every schema version there ever was is read, for ever, as rows of the present one."""
 
-import json
-from datetime import datetime
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,12 +16,10 @@ from schemas.ids import sha256_bytes
 from schemas.rows import to_table
 from schemas.tables import BY_TEACHER, TABLES
 from schemas.upgrades import UPGRADES, schema_of
-from tests.data_store.rows import TEACHER, image
-from tests.data_store.s3_server import REPOSITORY
+from tests.data_store.rows import GOLDEN, TEACHER, golden_rows, image
 from tests.schemas.any_rows import rows_of
 from tools.make_golden_shards import make_golden_shards
 
-GOLDEN = REPOSITORY / "tests" / "golden" / "shards"
 VERSIONS = [
     (table, version)
     for table, schema in TABLES.items()
@@ -66,12 +61,6 @@ def shard_bytes(schema, rows):
     metadata = {**schema.metadata, b"teacher_id": TEACHER.encode()}
     pq.write_table(to_table(rows, schema).replace_schema_metadata(metadata), sink)
     return sink.getvalue().to_pybytes()
-
-
-def golden_rows(table, version):
-    rows = json.loads((GOLDEN / f"{table}-{version}.json").read_text(encoding="utf-8"))
-    times = [field.name for field in schema_of(table, version) if field.type == pa.timestamp("us")]
-    return [row | {name: datetime.fromisoformat(row[name]) for name in times} for row in rows]
 
 
 def put_golden(store, table, version):

@@ -87,6 +87,8 @@ class SimulatedTeacher:
                 "teacher_id": self.spec.teacher_id,
                 "prompt_id": prompt_id,
                 "level_logprobs": row.tolist(),
+                "given_score": None,
+                "given_confidence": None,
                 "prompt_tokens": 1,
                 "cached_tokens": 0,
             }
@@ -109,6 +111,7 @@ class SimulatedTeacher:
                     "prompt_id": prompt_id,
                     "letter_logprobs_ab": _letters(logit),
                     "letter_logprobs_ba": _letters(-logit),
+                    "given_preference": None,
                     "prompt_tokens": 1,
                     "cached_tokens": 0,
                 }

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from data_store.index import query
 from data_store.queries import human_scores
 from schemas.errors import InputError, NotEnoughData
+from schemas.ids import sha256_text
+from tests.train.conftest import SimulatedTeacher
 from train.training_data import choose_teacher, read_training_data
 
 
@@ -63,3 +66,14 @@ def test_an_unknown_teacher_is_answered_with_those_there_are(simulated_store):
 def test_a_store_that_no_teacher_wrote_to_says_what_to_run(store):
     with pytest.raises(NotEnoughData, match="annotate points"):
         choose_teacher(store, "")
+
+
+def test_pairs_of_images_that_the_store_does_not_have_are_left_out(tmp_path, build_store):
+    store = build_store(tmp_path, 12, mos=False)
+    teacher_id = choose_teacher(store, "")
+    before = read_training_data(store, teacher_id)
+    # As an outside teacher may bring them: its images were never added here.
+    SimulatedTeacher().answer_pairs(store, [sha256_text(str(n)) for n in range(4)], np.arange(4.0))
+    after = read_training_data(store, teacher_id)
+    assert np.array_equal(after.pairs, before.pairs)
+    assert len(after.pairs) < query(store, "select count(*) from pairs").column(0)[0].as_py()

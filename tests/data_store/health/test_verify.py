@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from data_store.layout import create_store, open_store, shard_name
 from data_store.shards import commit_rows
 from schemas.ids import sha256_bytes, sha256_text
 from schemas.rows import to_table
-from schemas.tables import TABLES
+from schemas.tables import BY_TEACHER, TABLES
 from schemas.teacher_spec import PromptSpec, TeacherSpec
 from tests.data_store.rows import PROMPT, TEACHER, image, image_id, pair, point
 
@@ -42,7 +43,7 @@ QUESTION = PromptSpec(kind="point", text="How good?", labels=("bad",), label_tok
 
 def commit(store, table, rows, *, producer="test", teacher_id=TEACHER):
     """Commit rows as one shard; returns its path."""
-    given = teacher_id if table in ("points", "pairs") else ""
+    given = teacher_id if table in BY_TEACHER else ""
     made = to_table(rows, TABLES[table])
     return commit_rows(store, table, made, producer=producer, teacher_id=given)
 
@@ -51,7 +52,7 @@ def craft(store, rows, notes):
     """Put a Parquet file into TEACHER's points, under the hash of its bytes, with our footer."""
     footer = {
         "table": "points",
-        "schema_version": "1",
+        "schema_version": "2",
         "row_count": str(rows.num_rows),
         "teacher_id": TEACHER,
         **notes,
@@ -195,6 +196,7 @@ def test_damaged_twice_under_one_name_is_kept_twice(filled):
         ("mos", "store add-mos", "store add-mos FILE"),
         ("predictions", "train run", "train run --run FOLDER"),
         ("pairs", "vllm 1", "annotate pairs --model MODEL --n-pairs N"),
+        ("probes", "vllm 1", "annotate points --model MODEL"),
         ("rejections", "store add-images", "store add-images FOLDER"),
         ("rejections", "store add-mos", "store add-mos FILE"),
         ("rejections", "vllm 1", "annotate points --model MODEL"),
@@ -204,6 +206,11 @@ def test_each_table_names_the_command_that_refills_it(store, table, producer, co
     row = {
         "images": image(0),
         "pairs": pair(0, 1),
+        "probes": {
+            "image_id": image_id(0), "teacher_id": TEACHER, "prompt_id": "p", "run_id": "r",
+            "kind": "blank", "name": "grey", "engine": "e", "asked_at": datetime(2026, 11, 21),
+            "level_logprobs": [-1.0] * 5, "prompt_tokens": 30, "cached_tokens": 0,
+        },
         "mos": {
             "image_id": image_id(0), "source": "s", "mos": 1.0, "scale_min": 1.0,
             "scale_max": 5.0, "mos_std": None, "rating_count": None,
@@ -274,7 +281,7 @@ def test_shards_of_every_older_version_are_sound(store):
     count = 0
     for golden in GOLDEN.glob("*.parquet"):
         table = golden.stem.split("-")[0]
-        if table in ("points", "pairs"):
+        if table in BY_TEACHER:
             continue  # those hold several teachers, which no store's shard does
         target = store.root / table / f"{sha256_bytes(golden.read_bytes())}.parquet"
         target.parent.mkdir(exist_ok=True)
