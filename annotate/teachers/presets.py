@@ -49,7 +49,8 @@ class Preset:
     dtype: str = "bfloat16"
     max_tiles: int = 4
     # By default InternVL cuts a photograph into up to 12 tiles; 4 keep a pair near 2,600 tokens.
-    decoding: Literal["full", "shrunk"] = "full"
+    decoding: Literal["full", "shrunk"] = "shrunk"
+    """docs/decisions/0018: full decoding of large photographs would hold a large teacher up."""
 
     @property
     def is_shipped(self) -> bool:
@@ -158,5 +159,6 @@ PRESETS = {
         LanguageModel(layers=3, kv_heads=2, head_size=32),
         dtype="float32",
         max_tiles=1,
+        decoding="full",
     ),
 }
