@@ -220,6 +220,8 @@ def _points(ids: pa.StringArray, teacher_id: str, rng: np.random.Generator) -> p
         "teacher_id": [teacher_id] * len(ids),
         "prompt_id": [PROMPT] * len(ids),
         "level_logprobs": _logprobs(len(ids), 5, rng),
+        "given_score": pa.nulls(len(ids), pa.float64()),
+        "given_confidence": pa.nulls(len(ids), pa.float64()),
         "prompt_tokens": _same(300, len(ids)),
         "cached_tokens": _same(0, len(ids)),
     }
@@ -242,6 +244,7 @@ def _pairs(
         "prompt_id": [PROMPT] * count,
         "letter_logprobs_ab": _logprobs(count, 2, rng),
         "letter_logprobs_ba": _logprobs(count, 2, rng),
+        "given_preference": pa.nulls(count, pa.float64()),
         "prompt_tokens": _same(600, count),
         "cached_tokens": _same(300, count),
     }

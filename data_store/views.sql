@@ -39,8 +39,8 @@ from image_files
 where image_id in (select image_id from internal.repeated_contents)
 group by image_id;
 
--- Phi(x), the standard normal distribution function. Abramowitz and Stegun, Handbook of Mathematical
--- Functions, 26.2.17; its largest error is 7.5e-8.
+-- Phi(x), the standard normal distribution function: Abramowitz and Stegun, Handbook of
+-- Mathematical Functions, 26.2.17; its largest error is 7.5e-8.
 create or replace macro normal_tail(x, t) as
     exp(-x * x / 2) / sqrt(2 * pi()) * t * (
         0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))
@@ -52,8 +52,17 @@ create or replace macro normal_cdf(x) as case
     when x = 0 then 0.5
 end;
 
--- The levels' probabilities given that one of them is answered, worst level first: 0 for a level that was
--- not offered (null), null where fewer than two were.
+-- What follows from the levels, of which e1 to e5 are the probabilities up to a common factor, and
+-- d1 to d5 their logarithms.
+create or replace macro mean_level(e1, e2, e3, e4, e5) as
+    (e1 + 2 * e2 + 3 * e3 + 4 * e4 + 5 * e5) / (e1 + e2 + e3 + e4 + e5);
+
+create or replace macro level_entropy(e1, e2, e3, e4, e5, d1, d2, d3, d4, d5) as
+    ln(e1 + e2 + e3 + e4 + e5)
+    - (e1 * d1 + e2 * d2 + e3 * d3 + e4 * d4 + e5 * d5) / (e1 + e2 + e3 + e4 + e5);
+
+-- The same from a list, for few rows: the probabilities given that one of the levels is answered, 0
+-- for a level that was not offered (null); null where fewer than two were.
 create or replace macro closed_set(logprobs) as case when list_count(logprobs) >= 2 then
     list_transform(
         list_transform(logprobs, lambda l: coalesce(exp(l - list_max(logprobs)), 0::double)),
@@ -65,10 +74,6 @@ end;
 
 create or replace macro score_of(probs) as
     (probs[2] + 2 * probs[3] + 3 * probs[4] + 4 * probs[5]) / 4;
-
-create or replace macro confidence_of(probs, level_count) as 1 + list_sum(
-    list_transform(probs, lambda p: case when p > 0 then p * ln(p) else 0 end)
-) / ln(level_count);
 
 create or replace macro certainty(p) as 1 + (
     case when p > 0 then p * ln(p) else 0 end + case when p < 1 then (1 - p) * ln(1 - p) else 0 end
@@ -107,10 +112,10 @@ relative as (
 derived as (
     select
         *,
-        (e1 + 2 * e2 + 3 * e3 + 4 * e4 + 5 * e5) / mass as logit_expectation,
-        ln(mass) - (
-            e1 * (l1 - top) + e2 * (l2 - top) + e3 * (l3 - top) + e4 * (l4 - top) + e5 * (l5 - top)
-        ) / mass as entropy
+        mean_level(e1, e2, e3, e4, e5) as logit_expectation,
+        level_entropy(
+            e1, e2, e3, e4, e5, l1 - top, l2 - top, l3 - top, l4 - top, l5 - top
+        ) as entropy
     from relative
 )
 select
@@ -322,22 +327,38 @@ shifted as (
         image_id,
         teacher_id,
         prompt_id,
-        [
-            level_logprobs[1] - b1, level_logprobs[2] - b2, level_logprobs[3] - b3,
-            level_logprobs[4] - b4, level_logprobs[5] - b5
-        ] as logprobs,
-        closed_set(logprobs) as level_probs
+        coalesce(level_logprobs[1] - b1, -1e5) as l1,
+        coalesce(level_logprobs[2] - b2, -1e5) as l2,
+        coalesce(level_logprobs[3] - b3, -1e5) as l3,
+        coalesce(level_logprobs[4] - b4, -1e5) as l4,
+        coalesce(level_logprobs[5] - b5, -1e5) as l5,
+        greatest(l1, l2, l3, l4, l5) as top,
+        (l1 > -5e4)::int + (l2 > -5e4)::int + (l3 > -5e4)::int + (l4 > -5e4)::int
+            + (l5 > -5e4)::int as level_count
     from points join blanks using (teacher_id, prompt_id)
+),
+relative as (
+    select
+        *,
+        exp(l1 - top) as e1,
+        exp(l2 - top) as e2,
+        exp(l3 - top) as e3,
+        exp(l4 - top) as e4,
+        exp(l5 - top) as e5,
+        e1 + e2 + e3 + e4 + e5 as mass
+    from shifted
+    where level_count >= 2
 )
 select
     image_id,
     teacher_id,
     prompt_id,
-    score_of(level_probs) as score,
-    confidence_of(level_probs, list_count(logprobs)) as confidence,
-    level_probs
-from shifted
-where level_probs is not null;
+    (mean_level(e1, e2, e3, e4, e5) - 1) / 4 as score,
+    1 - level_entropy(
+        e1, e2, e3, e4, e5, l1 - top, l2 - top, l3 - top, l4 - top, l5 - top
+    ) / ln(level_count) as confidence,
+    [e1 / mass, e2 / mass, e3 / mass, e4 / mass, e5 / mass] as level_probs
+from relative;
 
 create or replace view mos as
 select *, (mos - scale_min) / (scale_max - scale_min) as mos_unit

@@ -10,7 +10,11 @@ REJECTIONS = table_schema(
     meaning="one file or question that gave no row elsewhere, with the reason",
     key=("path", "stage", "reason"),
     fields=[
-        field("path", pa.string(), doc="the file, absolute; of add-mos and import the name in the file"),
+        field(
+            "path",
+            pa.string(),
+            doc="the file, absolute; of add-mos and import the name in the file",
+        ),
         field(
             "stage",
             pa.string(),
