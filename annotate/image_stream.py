@@ -19,8 +19,9 @@ from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
 
 MOST_PROCESSES = 8
-SMALL_JOB = 256
-"""Fewer pieces of work are decoded by threads: processes take longer to start than they save."""
+SMALL_JOB = 512
+"""Fewer pieces of work are decoded by threads: a process takes half a second of a core to start,
+in which threads decode a thousand small images."""
 IMAGES_AHEAD = 64
 BYTES_AHEAD = 512 << 20
 KEPT_BYTES = 64 << 20
@@ -201,9 +202,9 @@ class _Images:
         """Have an image decoded, unless it is there."""
         coming = self._known.get(image)
         if coming is None:
+            self._forget()
             call = partial(open_stored, image, self._decoding)
             coming = self._known[image] = _Coming(self._pool.submit(call, where=image.path))
-            self._forget()
         self._known.move_to_end(image)
         self._waiting += coming.users == 0
         coming.users += 1

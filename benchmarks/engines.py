@@ -22,6 +22,7 @@ from annotate.image_stream import FULL, Decoding, Needing, StoredImage, shown
 from annotate.prompts import shipped_prompt
 from annotate.questions import Question
 from annotate.teachers.engine import EngineName, TokenAnswer, TokenRequest
+from annotate.teachers.image_tokens import TILED, ImageTokens
 from annotate.teachers.teacher import find_teacher
 from benchmarks.record import record
 from data_store.images.pictures import open_rgb
@@ -31,8 +32,7 @@ from tools.make_demo_images import make_demo_images
 WARM_UP = 64
 PHOTOGRAPHS = 24
 PHOTOGRAPH_PX = (4000, 3000)
-SMALL_REPEATS = 10
-TILE_PX = 448
+SMALL_COPIES = 5
 
 
 def measure(engine_name: EngineName, images: list[Image.Image]) -> np.ndarray:
@@ -97,10 +97,13 @@ def stream_against_one_batch(images: list[Image.Image]) -> None:
 def decoding(small: list[Path], folder: Path) -> None:
     """Record images decoded per second: in full and shrunk, by processes and by threads."""
     large = _photographs(folder)
-    for name, paths in (("12_megapixels", large), ("small", small * SMALL_REPEATS)):
+    for name, paths in (("12_megapixels", large), ("small", _copies(small, folder))):
         rates = {
             (kind, how): _rate(paths, decoding, processes)
-            for kind, decoding in (("full", FULL), ("shrunk", Decoding("shrunk", _one_tile)))
+            for kind, decoding in (
+                ("full", FULL),
+                ("shrunk", Decoding("shrunk", ImageTokens.published(TILED, 1).shown_size)),
+            )
             for how, processes in (("processes", None), ("threads", 0))
         }
         for (kind, how), rate in rates.items():
@@ -146,8 +149,14 @@ def _photographs(folder: Path) -> list[Path]:
     return paths
 
 
-def _one_tile(_width: int, _height: int) -> tuple[int, int]:
-    return TILE_PX, TILE_PX
+def _copies(paths: list[Path], folder: Path) -> list[Path]:
+    """Files of other content and the same pixels: one that recurs is not decoded again."""
+    copies = []
+    for path in paths:
+        for number in range(SMALL_COPIES):
+            copies.append(folder / f"{number}-{path.name}")
+            copies[-1].write_bytes(path.read_bytes() + b"\0" * number)
+    return copies
 
 
 def _rate(paths: Iterable[Path], decoding: Decoding, processes: int | None) -> float:

@@ -14,6 +14,10 @@ from data_store.layout import Store, create_store
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Two tests run at once. Threads of torch that wait by spinning would take the cores from the other
+# test: beside one another two trainings took four times as long, and an engine thirty times.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -143,9 +144,14 @@ def test_large_images_are_forgotten_and_small_ones_kept(photograph, tmp_path):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(Path(photograph.path).read_bytes() + b"\0" * number)
         large.append(stored(path))
-    found = [one.images[0] for one in shown(needing([*large, large[0]]), processes=0, ahead=1)]
+    asked = [*large, large[0], *large]
+    found = [one.images[0] for one in shown(needing(asked), processes=0, ahead=1)]
     assert found[3] is not found[0], "48 MB each, and 64 MB are kept"
+    assert found[4] is found[3]
     assert found[3].tobytes() == found[0].tobytes()
+    # More is in use than may be kept, and still nothing is dropped that is waited for.
+    together = [Needing("", tuple(large[:count])) for count in (2, 2, 3)]
+    assert [len(one.images) for one in shown(together, processes=0, ahead=2)] == [2, 2, 3]
 
 
 def test_a_large_photograph_is_shrunk_to_twice_what_is_seen_and_no_further(photograph):
@@ -212,7 +218,7 @@ def decoders(parent: int | None = None) -> list[int]:
             words = entry.with_name("cmdline").read_text()
         except OSError:
             continue
-        if "decoder_processes" in words and int(fields[1]) == (parent or os.getpid()):
+        if "annotate.decoder" in words and int(fields[1]) == (parent or os.getpid()):
             found.append(int(entry.parent.name))
     return found
 
@@ -235,11 +241,29 @@ def test_leaving_early_ends_the_processes(images):
     assert gone(pids)
 
 
-def test_an_unexpected_error_in_a_decoder_is_raised_here():
+def test_an_unexpected_error_in_a_decoder_is_raised_here(monkeypatch):
+    only_here = ModuleType("only_here")
+    only_here.ghost = ghost = lambda: None
+    ghost.__module__, ghost.__qualname__ = "only_here", "ghost"
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
     pool = DecoderProcesses(1)
     try:
-        with pytest.raises(TypeError):
-            pool.submit(partial(int, None), where="").result()  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="int"):
+            pool.submit(partial(int, None), where="").result()
+        with pytest.raises(ModuleNotFoundError, match="only_here"):
+            pool.submit(ghost, where="").result()
+    finally:
+        pool.close()
+
+
+def test_decoders_that_die_of_everything_are_a_bug_and_no_rejections():
+    pool = DecoderProcesses(1)
+    try:
+        futures = [pool.submit(partial(os._exit, 1), where="") for _ in range(9)]
+        with pytest.raises(RuntimeError, match="die of whatever they are given"):
+            futures[7].result()
+        with pytest.raises(RuntimeError, match="die of whatever they are given"):
+            futures[8].result()
     finally:
         pool.close()
 
