@@ -25,7 +25,7 @@ REJECTIONS = table_schema(
             "reason",
             pa.string(),
             repeats=True,
-            doc="one word: empty, truncated, not_an_image, no_image, …",
+            doc="one word: empty, truncated, not_an_image, decoder_died, refused, …",
         ),
         field("detail", pa.string(), repeats=True, doc="the whole message"),
         field(
