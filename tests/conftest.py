@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageFilter
 
 from data_store.layout import Store, create_store
@@ -17,6 +18,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # Two tests run at once. Threads of torch that wait by spinning would take the cores from the other
 # test: beside one another two trainings took four times as long, and an engine thirty times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How long an example takes says what else the machine is doing.
+settings.register_profile("leaf", deadline=None)
+settings.load_profile("leaf")
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb  # noqa: F401 - loaded before forking
-import pyarrow.parquet  # noqa: F401
+import pyarrow.parquet
 
 from data_store.compact import compact
 from data_store.index import query, refresh
@@ -27,6 +27,8 @@ from data_store.shards import commit_rows
 from schemas.points import POINTS
 from schemas.rows import to_table
 from tests.data_store.rows import TEACHER, point
+
+pyarrow.array([0])  # where pandas is installed, the first array loads it: not within a child's life
 
 ROWS_MAX = 30
 SHARED_ROWS = 200

@@ -48,8 +48,8 @@ def test_the_checkpoint_says_that_it_is_internvl_over_qwen3() -> None:
 
 def test_labels_are_single_distinct_tokens(teacher: Judge) -> None:
     for question, count in ((teacher.point, 5), (teacher.pair, 2)):
-        assert len({token for ids in question.label_token_ids for token in ids}) >= count
-        assert all(len(ids) == len(set(ids)) >= 1 for ids in question.label_token_ids)
+        assert len({token for ids in question.spec.label_token_ids for token in ids}) >= count
+        assert all(len(ids) == len(set(ids)) >= 1 for ids in question.spec.label_token_ids)
 
 
 def test_any_text_survives_the_tokenizer(processor: InternVLProcessor) -> None:
