@@ -19,6 +19,8 @@ from schemas.errors import ImageError
 from schemas.ids import sha256_bytes
 
 MOST_PROCESSES = 8
+CORES_OF_ENGINE = 2
+"""One asks, one prepares; processes that decode on these would only be in the way."""
 SMALL_JOB = 512
 """Fewer pieces of work are decoded by threads: a process takes half a second of a core to start,
 in which threads decode a thousand small images."""
@@ -117,8 +119,9 @@ def shown(
     Args:
         works: taken only as they are decoded, so that a long plan is never held as objects.
         decoding: in full, or shrunk to what the model sees.
-        processes: that decode; None takes one per core, at most `MOST_PROCESSES`, and for fewer
-            than `SMALL_JOB` pieces of work none but threads, which are there at once.
+        processes: that decode; None takes one for each core that the engine leaves, at most
+            `MOST_PROCESSES`. Where there is none, and for fewer than `SMALL_JOB` pieces of work,
+            threads decode: they are there at once, and on two cores they were faster.
         ahead: pieces of work whose images are decoded or being decoded, at most.
         ahead_bytes: of decoded images that wait for their use, about; at least one is decoded.
 
@@ -130,7 +133,8 @@ def shown(
         peeked = tuple(islice(coming, SMALL_JOB))
         coming = chain(peeked, coming)
         small = len(peeked) < SMALL_JOB
-        processes = 0 if small else min(os.cpu_count() or 1, MOST_PROCESSES)
+        left = (os.cpu_count() or 1) - CORES_OF_ENGINE
+        processes = 0 if small else max(0, min(left, MOST_PROCESSES))
     pool = DecoderProcesses(processes) if processes else _Threads()
     images = _Images(pool, decoding)
     window: deque[tuple[Work, tuple[_Coming, ...]]] = deque()
