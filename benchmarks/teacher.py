@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3_000, help="of the points part")
     parser.add_argument("--wide-images", type=int, default=60, help="of the pairs part")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the points part")
-    parser.add_argument("--without-memory", action="store_true", help="leave out the last part")
+    parser.add_argument("--only-points", action="store_true", help="leave out the slow parts")
     parser.add_argument("--part", choices=sorted(PARTS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -52,8 +52,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         _points(Path(folder) / "points", options.images, options.rounds)
-        _pairs(Path(folder) / "pairs", options.wide_images)
-        if not options.without_memory:
+        if not options.only_points:
+            _pairs(Path(folder) / "pairs", options.wide_images)
             _memory(Path(folder) / "memory")
 
 
@@ -65,6 +65,7 @@ def _points(folder: Path, count: int, rounds: int) -> None:
         ours.append(_run("ours", folder)["rate"])
         bare.append(_run("bare", folder)["rate"])
     one_by_one = _run("one_by_one_points", folder)["rate"]
+    generated = _run("generate_points", folder)["rate"]
     record("teacher", "points_annotate", statistics.median(ours), "images/s")
     record("teacher", "points_bare_script", statistics.median(bare), "images/s")
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
@@ -72,6 +73,8 @@ def _points(folder: Path, count: int, rounds: int) -> None:
     record("teacher", "points_annotate_to_bare_least", min(ratios), "ratio")
     against = statistics.median(ours) / one_by_one
     record("teacher", "points_annotate_to_transformers_one_by_one", against, "ratio")
+    against = statistics.median(ours) / generated
+    record("teacher", "points_annotate_to_transformers_generate", against, "ratio")
 
 
 def _pairs(folder: Path, count: int) -> None:
@@ -196,6 +199,38 @@ def _one_by_one_points(folder: Path) -> dict[str, float]:
     return {"rate": len(paths) / _seconds(teacher.start(), requests)}
 
 
+def _generate_points(folder: Path) -> dict[str, float]:
+    """Images per second of the plainest script: `model.generate` for one token, image by image."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from annotate.prompts import shipped_prompt
+
+    teacher = _teacher("tiny")
+    reading = teacher.read(shipped_prompt("point")).readings[0]
+    processor = AutoProcessor.from_pretrained(teacher.checkpoint)
+    model = AutoModelForImageTextToText.from_pretrained(teacher.checkpoint, dtype=torch.float32)
+    paths = sorted((folder / "images").iterdir())[: 4 * ONE_BY_ONE]
+
+    def answer(path: Path) -> torch.Tensor:
+        shown = [Image.open(path).convert("RGB")]
+        asked = processor(text=[reading.text], images=shown, return_tensors="pt")
+        done = model.generate(
+            **asked,
+            max_new_tokens=1,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        return torch.log_softmax(done.logits[0][0], -1)[list(reading.token_ids)]
+
+    answer(paths[0])
+    start = time.perf_counter()
+    for path in paths:
+        answer(path)
+    return {"rate": len(paths) / (time.perf_counter() - start)}
+
+
 def _order(folder: Path, arrange: Callable[[Any], Any]) -> dict[str, float]:
     """Pairs per second and share of cached prompt tokens, read from the store."""
     from annotate import pairs
@@ -301,6 +336,7 @@ PARTS: dict[str, Callable[[Path], dict[str, float]]] = {
     "ours": _ours,
     "bare": _bare,
     "one_by_one_points": _one_by_one_points,
+    "generate_points": _generate_points,
     "planned": _planned,
     "shuffled": _shuffled,
     "one_by_one_pairs": _one_by_one_pairs,
