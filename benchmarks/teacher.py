@@ -6,8 +6,9 @@ Four questions, each part in a process of its own, all in one run:
 
 - points: `annotate points` on the tiny teacher against a bare script that opens the same files
   with Pillow and gives all requests to one `LLM.generate`; engine start left out of both.
-- pairs: planned against shuffled order of the same requests, on a wide random InternVL whose KV
-  cache holds the prefixes of a tenth of the images, as with 8B weights and 10^4 images.
+- pairs: planned against shuffled order of the same requests, on wide random InternVLs (vision
+  towers in proportion to 8B and to 1B) whose KV cache holds the prefixes of a tenth of the images,
+  as with 8B weights and 10^4 images.
 - one at a time: the same questions put to transformers one by one.
 - memory: resident memory after 2,000 and after 20,000 images of one run.
 """
@@ -78,21 +79,24 @@ def _points(folder: Path, count: int, rounds: int) -> None:
 
 
 def _pairs(folder: Path, count: int) -> None:
-    from tools.make_wide_teacher import make_wide_teacher
+    from tools.make_wide_teacher import VISION, make_wide_teacher
 
-    weights = make_wide_teacher(folder / "wide")
-    record("teacher", "wide_language_model", weights, "weights")
     _make_images(folder / "images", count, side_px=224)
     _fill(folder)
-    planned, shuffled = _run("planned", folder), _run("shuffled", folder)
-    one_by_one = _run("one_by_one_pairs", folder)
-    record("teacher", "pairs_planned", planned["rate"], "pairs/s")
-    record("teacher", "pairs_shuffled", shuffled["rate"], "pairs/s")
-    record("teacher", "pairs_planned_to_shuffled", planned["rate"] / shuffled["rate"], "ratio")
-    record("teacher", "pairs_planned_cached", planned["cached"], "share of prompt tokens")
-    record("teacher", "pairs_shuffled_cached", shuffled["cached"], "share of prompt tokens")
-    against = planned["rate"] / one_by_one["rate"]
-    record("teacher", "pairs_planned_to_transformers_one_by_one", against, "ratio")
+    for size in VISION:
+        weights = make_wide_teacher(folder / "wide", size=size)
+        record("teacher", f"wide_language_model_{size}", weights, "weights")
+        planned, shuffled = _run("planned", folder), _run("shuffled", folder)
+        alone = _run("one_by_one_pairs", folder)
+        record("teacher", f"pairs_planned_{size}", planned["rate"], "pairs/s")
+        record("teacher", f"pairs_shuffled_{size}", shuffled["rate"], "pairs/s")
+        against = planned["rate"] / shuffled["rate"]
+        record("teacher", f"pairs_planned_to_shuffled_{size}", against, "ratio")
+        share = "share of prompt tokens"
+        record("teacher", f"pairs_planned_cached_{size}", planned["cached"], share)
+        record("teacher", f"pairs_shuffled_cached_{size}", shuffled["cached"], share)
+        against = planned["rate"] / alone["rate"]
+        record("teacher", f"pairs_planned_to_transformers_one_by_one_{size}", against, "ratio")
 
 
 def _memory(folder: Path) -> None:
