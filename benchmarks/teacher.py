@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=3_000, help="of the points part")
     parser.add_argument("--wide-images", type=int, default=60, help="of the pairs part")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the points part")
-    parser.add_argument("--only-points", action="store_true", help="leave out the slow parts")
+    parser.add_argument("--only", choices=("points", "pairs", "memory"), help="one of the parts")
     parser.add_argument("--part", choices=sorted(PARTS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -52,9 +52,11 @@ def main() -> None:
         print(json.dumps(PARTS[options.part](options.folder)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        _points(Path(folder) / "points", options.images, options.rounds)
-        if not options.only_points:
+        if options.only in (None, "points"):
+            _points(Path(folder) / "points", options.images, options.rounds)
+        if options.only in (None, "pairs"):
             _pairs(Path(folder) / "pairs", options.wide_images)
+        if options.only in (None, "memory"):
             _memory(Path(folder) / "memory")
 
 

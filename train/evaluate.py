@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from train.metrics import Agreement, agreement
+from train.evaluation.metrics import Agreement, agreement
 from train.training_data import FloatArray
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from schemas.errors import TrainingError
-from train.settings import OptimiserSettings
+from train.stage_settings import OptimiserSettings
 from train.student import Student
 
 GRADIENT_NORM = 1.0

@@ -21,22 +21,24 @@ from data_store.layout import Store
 from data_store.splits import BoolArray, held_out, labelled_subset
 from schemas.errors import NotEnoughData
 from schemas.ids import sha256_text
-from train.calibrate import (
+from train.compute_device import compute_device
+from train.dataset import Pictures
+from train.distil import DistilEpoch, distil
+from train.evaluate import EvaluationRow, evaluate
+from train.events import EventLog
+from train.evidence import select_evidence
+from train.fine_tune import (
     CalibrateEpoch,
     Calibration,
     LabelledImages,
     calibrate,
     require_labels,
 )
-from train.compute_device import compute_device
-from train.dataset import Pictures
-from train.distil import DistilEpoch, distil, select_evidence
-from train.evaluate import EvaluationRow, evaluate
-from train.events import EventLog
 from train.results import commit_predictions, write_summary
 from train.run_record import record_run
 from train.scoring import score_pictures
-from train.settings import CalibrateSettings, RunSettings
+from train.settings import RunSettings
+from train.stage_settings import CalibrateSettings
 from train.stages import Stage, load_stage, remove_unfinished, save_stage
 from train.student import Student, initial_student
 from train.training_data import (

@@ -9,12 +9,15 @@ from pydantic import Field, model_validator
 
 from data_store.settings import Settings
 from data_store.splits import TEST_FRACTION
+from train.stage_settings import (
+    CalibrateSettings,
+    CftOnlySettings,
+    DistilSettings,
+    LadderSettings,
+    OpenFraction,
+)
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Weight = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class StudentSettings(Settings):
@@ -26,6 +29,18 @@ class StudentSettings(Settings):
     """Initial weights: timm's from the model hub, a file, a DCT stem (ConvNeXt alone), random."""
     init_weights: str = ""
     """Weights of the same backbone, .safetensors or a state dict; read where init is "path"."""
+    backbone_args: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Further arguments of the timm model, such as pad_type = "same"."""
+    input_mean: tuple[float, float, float] | None = None
+    """Mean of R, G and B in [0, 1] that the input is normalised by; by default timm's."""
+    input_std: tuple[float, float, float] | None = None
+    """Their deviation; by default timm's."""
+    pooling: Literal["backbone", "mean_std"] = "backbone"
+    """How a feature map becomes a vector; "mean_std" keeps each channel's mean and deviation."""
+    hidden: Annotated[int, Field(ge=0)] = 0
+    """Width of a hidden layer in the score head; 0 is a linear head."""
+    trained: Literal["all", "head"] = "all"
+    """What is trained; with "head" the backbone's features are computed once and kept."""
 
     @model_validator(mode="after")
     def _weights_and_init_agree(self) -> "StudentSettings":
@@ -64,74 +79,6 @@ class SplitSettings(Settings):
     """Share of groups held out: neither teacher scores nor MOS of them are trained on."""
 
 
-class OptimiserSettings(Settings):
-    """AdamW with a linear warm-up and a cosine decay to zero."""
-
-    epochs: Count
-    """Times that every training image is seen."""
-    batch_size: Annotated[int, Field(ge=2)]
-    """Images per step."""
-    learning_rate: Positive
-    """Highest rate of the backbone."""
-    head_rate_factor: Positive = 10.0
-    """The score head's rate, as a multiple of the backbone's."""
-    weight_decay: Weight = 0.05
-    """Of matrices and kernels; biases and norms are not decayed."""
-    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of the steps in which the rate rises."""
-
-
-class DistilSettings(OptimiserSettings):
-    """How the student is pulled towards the teacher."""
-
-    epochs: Count = 20
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: Positive = 1e-4
-    point_weight: Weight = 1.0
-    """Weight of the loss on scores; 0 trains on pairs alone."""
-    pair_weight: Weight = 1.0
-    """Weight of the loss on preferences; 0 trains on scores alone."""
-    pair_loss: Literal["ranking", "preference"] = "ranking"
-    """"ranking": sign of the preference, weighted by confidence; "preference": soft target."""
-    smooth_l1_beta: Positive = 0.1
-    """Score error up to which the point loss is quadratic, on the [0, 1] scale."""
-    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Pairs of lower teacher confidence are discarded."""
-    pair_temperature: Annotated[float, Field(ge=0)] = 0.0
-    """Score gap that counts as one logit; 0 fits it to the teacher's own scores and pairs."""
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> "DistilSettings":
-        if self.point_weight == 0 and self.pair_weight == 0:
-            raise ValueError("point_weight and pair_weight are both 0: nothing is left to learn")
-        return self
-
-
-class CalibrateSettings(OptimiserSettings):
-    """How a student is fine-tuned on images with MOS."""
-
-    epochs: Count = 25
-    batch_size: Annotated[int, Field(ge=16)] = 32
-    """Images per step; at least 16, because the PLCC loss is a correlation within the batch."""
-    learning_rate: Positive = 2e-5
-    plcc_weight: Weight = 1.0
-    """Weight of (1 - PLCC) / 2 beside the mean square error."""
-    validation_fraction: OpenFraction = 0.2
-    """Share of the labelled images that choose the epoch; never test images."""
-    shift_and_scale: bool = True
-    """Afterwards fit mos = a * score + b on the labelled images, so that the mean error is 0."""
-
-
-class CftOnlySettings(CalibrateSettings):
-    """The baseline: the same fine-tuning from the initial weights, without distillation.
-
-    It starts further away, so by default it may go on longer and faster.
-    """
-
-    epochs: Count = 50
-    learning_rate: Positive = 1e-4
-
-
 class RunSettings(Settings):
     """A whole run: distil, calibrate, compare."""
 
@@ -146,6 +93,7 @@ class RunSettings(Settings):
     split: SplitSettings = SplitSettings()
     distil: DistilSettings = DistilSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
+    ladder: LadderSettings = LadderSettings()
     cft_only: CftOnlySettings = CftOnlySettings()
 
     @model_validator(mode="after")

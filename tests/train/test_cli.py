@@ -1,7 +1,7 @@
 import json
 import resource
 
-from train.cli import COLUMNS
+from train.commands.learn import COLUMNS
 
 
 def test_help_takes_less_than_a_second(cli):

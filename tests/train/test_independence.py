@@ -24,7 +24,7 @@ for module in pkgutil.walk_packages(train.__path__, "train."):
 
 from data_store.layout import open_store
 from data_store.settings import load_settings
-from train.predict import predict_folder
+from train.serving.predict import predict_folder
 from train.run import train_run
 from train.settings import RunSettings
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import TrainingError
 from train.optimiser import Optimiser, rate_factor
-from train.settings import OptimiserSettings, StudentSettings
+from train.settings import StudentSettings
+from train.stage_settings import OptimiserSettings
 from train.student import initial_student
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from schemas.errors import NotEnoughData
-from train.calibrate import MIN_LABELLED, fit_shift_and_scale, require_labels
+from train.fine_tune import MIN_LABELLED, fit_shift_and_scale, require_labels
 
 seeds = st.integers(0, 10_000)
 

@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import NotEnoughData
-from train.distil import select_evidence
-from train.settings import DistilSettings
+from train.evidence import select_evidence
+from train.stage_settings import DistilSettings
 from train.training_data import TrainingData
 
 EVERYTHING = np.ones(4, dtype=bool)

@@ -20,8 +20,8 @@ from schemas.errors import ImageError, InputError
 from schemas.ids import sha256_bytes
 from train.compute_device import compute_device
 from train.dataset import stacked
-from train.score_file import SCORES, check_score_path, score_writer
 from train.scoring import SCORING_BATCH, score_views
+from train.serving.score_file import SCORES, check_score_path, score_writer
 from train.settings import ImageSettings
 from train.stages import Stage, load_stage, stage_names
 from train.transforms import Pixels, centre_view, prepared_pixels

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from train.metrics import agreement, fitted_plcc, krcc, plcc, srcc
+from train.evaluation.metrics import agreement, fitted_plcc, krcc, plcc, srcc
 
 pairs_of_numbers = st.lists(
     st.tuples(st.integers(-20, 20), st.integers(-20, 20)), min_size=3, max_size=40

@@ -7,8 +7,8 @@ from PIL import Image
 from data_store.index import query
 from schemas.errors import InputError
 from schemas.ids import sha256_file
-from train.predict import predict_folder
 from train.run import train_run
+from train.serving.predict import predict_folder
 
 
 @pytest.fixture(scope="module")

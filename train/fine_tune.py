@@ -19,7 +19,7 @@ from train.dataset import Pictures
 from train.losses import calibration_loss
 from train.optimiser import Optimiser
 from train.scoring import score_pictures
-from train.settings import CalibrateSettings
+from train.stage_settings import CalibrateSettings
 from train.student import Student
 from train.training_data import FloatArray, IntArray
 

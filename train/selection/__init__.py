@@ -1,0 +1,1 @@
+"""Which images to show to people next."""

@@ -1,0 +1,1 @@
+"""Using a trained student: scores of images, and files that run elsewhere."""
