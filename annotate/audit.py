@@ -30,9 +30,7 @@ from annotate.auditing.ratings import (
     rated_ladders,
 )
 from annotate.ladders import Kind
-from annotate.pairs import check_pair_prompts
-from annotate.points import check_point_prompts
-from annotate.prompts import Prompt
+from annotate.prompts import Prompt, require_kind
 from annotate.questions import Asked, LabelAnswer, Question, ask
 from annotate.teachers.chat import codec_of
 from annotate.teachers.engine import TokenEngine
@@ -192,8 +190,8 @@ def audit(
 
 
 def _readable(teacher: Teacher, prompts: Sequence[Prompt]) -> list[tuple[PromptReading, Question]]:
-    check_point_prompts([prompt for prompt in prompts if prompt.kind == "point"])
-    check_pair_prompts([prompt for prompt in prompts if prompt.kind == "pair"])
+    require_kind([prompt for prompt in prompts if prompt.kind == "point"], "point")
+    require_kind([prompt for prompt in prompts if prompt.kind == "pair"], "pair")
     codec = codec_of(teacher.processor.tokenizer)
     questions = [teacher.read(prompt) for prompt in prompts]
     return [

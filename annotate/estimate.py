@@ -13,9 +13,9 @@ import numpy as np
 from annotate.executors.share import WHOLE
 from annotate.job import TableName
 from annotate.pair_strategies import Asking, PairChoice
-from annotate.pairs import check_pair_prompts, plan_pairs
-from annotate.points import check_point_prompts, plan_points
-from annotate.prompts import Prompt
+from annotate.pairs import plan_pairs
+from annotate.points import plan_points
+from annotate.prompts import Prompt, require_kind
 from annotate.question_tokens import TokenCounter, Tokens
 from annotate.questions import Question
 from annotate.teachers.engine import TokenEngine
@@ -133,7 +133,7 @@ def plan_of_points(
     limit: int | None = None,
 ) -> Planned:
     """What `annotate points` would ask. Raises InputError, TeacherError as it does."""
-    check_point_prompts(prompts)
+    require_kind(prompts, "point")
     questions = tuple(teacher.read(prompt) for prompt in prompts)
     ids = [question.prompt_id for question in questions]
     work, answered = plan_points(store, teacher.teacher_id, ids, folder=folder, limit=limit)
@@ -143,7 +143,7 @@ def plan_of_points(
 
 def plan_of_pairs(store: Store, teacher: Teacher, prompt: Prompt, choice: PairChoice) -> Planned:
     """What `annotate pairs` would ask. Raises InputError, TeacherError as it does."""
-    check_pair_prompts([prompt])
+    require_kind([prompt], "pair")
     question = teacher.read(prompt)
     asking = Asking(teacher.teacher_id, question.prompt_id)
     work, answered, _ = plan_pairs(store, asking, choice, share=WHOLE)

@@ -11,14 +11,12 @@ from annotate.executors.share import Share
 from annotate.image_stream import Decoding, Needing, StoredImage, shown
 from annotate.pair_order import request_order
 from annotate.pair_strategies import Asking, PairChoice, choose_pairs
-from annotate.prompts import Prompt
 from annotate.questions import Asked, LabelAnswer, Question, ask
 from annotate.teachers.engine import TokenEngine
 from annotate.work import LOOKED_UP_AT_A_TIME, Work
 from data_store.layout import Store
 from data_store.rejections import Rejection
-from schemas.errors import ImageError, InputError
-from schemas.scale import LETTERS
+from schemas.errors import ImageError
 
 
 class PairPlan(NamedTuple):
@@ -89,19 +87,6 @@ class OpenPairs:
             problem or f"the teacher answered {ab.label_logprobs} and {ba.label_logprobs}",
             teacher_id=self._teacher_id,
         )
-
-
-def check_pair_prompts(prompts: Sequence[Prompt]) -> None:
-    """Refuse prompts that do not compare two images by the letters. Raises InputError."""
-    for prompt in prompts:
-        names = tuple(label.name for label in prompt.labels)
-        if prompt.kind != "pair" or prompt.image_count != 2 or names != LETTERS:
-            raise InputError(
-                f"this is a {prompt.kind} prompt of {prompt.image_count} images with"
-                f" labels {names}",
-                where="--prompt",
-                fix="a pair prompt shows two images; its labels are A and B",
-            )
 
 
 def plan_pairs(store: Store, asking: Asking, choice: PairChoice, *, share: Share) -> PairPlan:

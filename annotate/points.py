@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from annotate.answer_writer import Done
 from annotate.image_stream import Decoding, Needing, StoredImage, shown
-from annotate.prompts import Prompt
 from annotate.questions import Asked, LabelAnswer, Question, ask
 from annotate.teachers.engine import TokenEngine
 from annotate.work import Work
@@ -17,20 +16,6 @@ from data_store.index import query
 from data_store.layout import Store
 from data_store.rejections import Rejection
 from schemas.errors import InputError
-from schemas.scale import LEVEL_WORDS
-
-
-def check_point_prompts(prompts: Sequence[Prompt]) -> None:
-    """Refuse prompts that do not ask for the level of one image. Raises InputError."""
-    for prompt in prompts:
-        names = tuple(label.name for label in prompt.labels)
-        if prompt.kind != "point" or prompt.image_count != 1 or names != LEVEL_WORDS:
-            raise InputError(
-                f"this is a {prompt.kind} prompt of {prompt.image_count} images with"
-                f" labels {names}",
-                where="--prompt",
-                fix=f"a point prompt shows one image; its labels are {', '.join(LEVEL_WORDS)}",
-            )
 
 
 def plan_points(

@@ -6,15 +6,19 @@ spellings into token ids needs a tokenizer and is `label_tokens.py`.
 """
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.errors import SettingsError
+from schemas.errors import InputError, SettingsError
+from schemas.scale import LETTERS, LEVEL_WORDS
 
 IMAGE_PART = "{image}"
+KINDS = {"point": (1, LEVEL_WORDS), "pair": (2, LETTERS)}
+"""Images that a question of each kind shows, and the labels it reads."""
 _SHIPPED = Path(str(resources.files("annotate"))) / "prompt_files"
 
 
@@ -49,6 +53,25 @@ class Prompt(BaseModel):
             for part in self.parts
         ]
         return [{"role": "user", "content": content}]
+
+
+def require_kind(prompts: Sequence[Prompt], kind: Literal["point", "pair"]) -> None:
+    """Refuse prompts that do not ask for the level of one image, or to compare two by letters.
+
+    Raises:
+        InputError: a prompt of another kind, number of images or labels.
+    """
+    images, labels = KINDS[kind]
+    for prompt in prompts:
+        names = tuple(label.name for label in prompt.labels)
+        if (prompt.kind, prompt.image_count, names) != (kind, images, labels):
+            raise InputError(
+                f"this is a {prompt.kind} prompt with {prompt.image_count} of {{image}} and the"
+                f" labels {', '.join(names)}",
+                where="--prompt",
+                fix=f"a {kind} prompt has {images} of {{image}}; its labels are"
+                f" {', '.join(labels)}",
+            )
 
 
 def load_prompt(name: str | Path) -> Prompt:

@@ -6,9 +6,9 @@ from annotate.executors.local import LOCAL, Executor
 from annotate.executors.share import WHOLE, Share
 from annotate.job import DEFAULT_PACE, Job, Pace
 from annotate.pair_strategies import Asking, PairChoice
-from annotate.pairs import check_pair_prompts, plan_pairs
-from annotate.points import check_point_prompts, plan_points
-from annotate.prompts import Prompt
+from annotate.pairs import plan_pairs
+from annotate.points import plan_points
+from annotate.prompts import Prompt, require_kind
 from annotate.summary import Receipt, RunSummary
 from annotate.teachers.teacher import Teacher
 from annotate.work import Work
@@ -43,7 +43,7 @@ def annotate_points(  # noqa: PLR0913 - a run has as many sides as it has
         InputError: the store has no image there, or a prompt's labels are not the levels.
         TeacherError: the teacher cannot be started or stops for good.
     """
-    check_point_prompts(prompts)
+    require_kind(prompts, "point")
     questions = [teacher.read(prompt) for prompt in prompts]
     prompt_ids = [question.prompt_id for question in questions]
     work, already = plan_points(store, teacher.teacher_id, prompt_ids, folder=folder, limit=limit)
@@ -80,7 +80,7 @@ def annotate_pairs(  # noqa: PLR0913 - as above
         InputError: fewer than two images, or the prompt is no pair prompt.
         TeacherError: the teacher cannot be started or stops for good.
     """
-    check_pair_prompts([prompt])
+    require_kind([prompt], "pair")
     prompt_id = teacher.read(prompt).prompt_id
     asking = Asking(teacher.teacher_id, prompt_id)
     plan = plan_pairs(store, asking, choice, share=share)
