@@ -6,7 +6,8 @@ gaps apart from the teacher's scores, and the two losses would fight.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy.optimize import brentq
+from scipy.special import expit
 
 FALLBACK_TEMPERATURE = 0.1
 """Used where the teacher's scores say nothing about its preferences, score units."""
@@ -20,26 +21,51 @@ evidence the point loss stood still, with 0.1 both fell (docs/experiments.md).
 """
 
 
-def fit_pair_temperature(score_gap: NDArray[np.float64], sign: NDArray[np.float64]) -> float:
+def fit_pair_temperature(
+    score_gap: NDArray[np.float64], preference_prob: NDArray[np.float64]
+) -> float:
     """Fit tau so that the teacher's score gaps explain its preferences best.
 
-    argmax_tau  sum_ij  log sigmoid(o_ij (y_i - y_j) / tau)
+    argmax_tau  sum_ij  p_ij ln s_ij + (1 - p_ij) ln(1 - s_ij),   s_ij = sigmoid((y_i - y_j) / tau)
 
     Args:
         score_gap: (P,) y_i - y_j of the teacher, in [-1, 1].
-        sign: (P,) o_ij, 1 where the teacher prefers i, -1 where j, 0 where neither.
+        preference_prob: (P,) p_ij, the teacher's probability that i is better: 0 or 1 for a
+            loss on who is preferred, as METHOD has it, itself for a loss on how surely.
 
     Returns:
         tau in `TEMPERATURE_RANGE`, score units; `FALLBACK_TEMPERATURE` where there is no
         preference, or where preferences go against the scores.
     """
-    agreed = (score_gap * sign)[sign != 0]
-    # The slope of the likelihood at 1/tau = 0 is the mean of these: no better than chance.
-    if not len(agreed) or agreed.mean() <= 0:
+    if (score_gap * (preference_prob - 0.5)).sum() <= 0:
         return FALLBACK_TEMPERATURE
-    fit = optimize.minimize_scalar(
-        lambda log_tau: -special.log_expit(agreed / np.exp(log_tau)).mean(),
-        bounds=tuple(np.log(TEMPERATURE_RANGE)),
-        method="bounded",
+    return most_likely_temperature(
+        np.concatenate([score_gap, -score_gap]),
+        weight=np.concatenate([preference_prob, 1.0 - preference_prob]),
+        between=TEMPERATURE_RANGE,
     )
-    return float(np.exp(fit.x))
+
+
+def most_likely_temperature(
+    logits: NDArray[np.float64], *, weight: NDArray[np.float64], between: tuple[float, float]
+) -> float:
+    """The divisor with which logits explain best that what they speak for came true.
+
+    argmax_T  sum_n  w_n ln sigmoid(x_n / T)
+
+    Args:
+        logits: (M,) x, for what came true: negative where they spoke against it.
+        weight: (M,) w, at least 0.
+        between: least and greatest T, above 0; one of them where the maximum lies beyond.
+    """
+
+    def slope(inverse: float) -> float:
+        """Of the likelihood in 1/T; it falls, because the likelihood is concave in 1/T."""
+        return float(weight @ (logits * expit(-inverse * logits)))
+
+    least, greatest = between
+    if slope(1.0 / greatest) <= 0:
+        return greatest
+    if slope(1.0 / least) >= 0:
+        return least
+    return 1.0 / float(brentq(slope, 1.0 / greatest, 1.0 / least))

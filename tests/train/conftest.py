@@ -117,6 +117,45 @@ class SimulatedTeacher:
                 }
         self._commit(store, "pairs", to_table(list(rows.values()), PAIRS))
 
+    def bring_scores(self, store: Store, ids: list[str], scores: np.ndarray) -> None:
+        """Scores of an outside system: no levels, no confidence."""
+        prompt_id = self._prompt_id(store, "point", ("score",))
+        rows = [
+            {
+                "image_id": image_id,
+                "teacher_id": self.spec.teacher_id,
+                "prompt_id": prompt_id,
+                "level_logprobs": [None] * 5,
+                "given_score": float(score),
+                "given_confidence": None,
+                "prompt_tokens": None,
+                "cached_tokens": None,
+            }
+            for image_id, score in zip(ids, scores, strict=True)
+        ]
+        self._commit(store, "points", to_table(rows, POINTS))
+
+    def bring_winners(self, store: Store, ids: list[str], quality: np.ndarray) -> None:
+        """Who is better of neighbours in a list, as an outside system says it: no probability."""
+        prompt_id = self._prompt_id(store, "pair", ("winner",))
+        rows = []
+        for first, second in zip(range(len(ids) - 1), range(1, len(ids)), strict=True):
+            a, b = sorted((first, second), key=lambda row: ids[row])
+            rows.append(
+                {
+                    "image_a": ids[a],
+                    "image_b": ids[b],
+                    "teacher_id": self.spec.teacher_id,
+                    "prompt_id": prompt_id,
+                    "letter_logprobs_ab": None,
+                    "letter_logprobs_ba": None,
+                    "given_preference": float(quality[a] > quality[b]),
+                    "prompt_tokens": None,
+                    "cached_tokens": None,
+                }
+            )
+        self._commit(store, "pairs", to_table(rows, PAIRS))
+
     def _commit(self, store: Store, table: str, rows: object) -> None:
         commit_rows(store, table, rows, producer="simulated", teacher_id=self.spec.teacher_id)
 
