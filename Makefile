@@ -34,10 +34,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The tests that kill processes on purpose, alone; `make test` runs them too.
+# The tests that kill processes on purpose, at length; `make test` runs them with fewer kills.
 .PHONY: test-crash
 test-crash: setup
-	$(BIN)/python -m pytest -m crash
+	LEAF_LONG_TESTS=1 $(BIN)/python -m pytest -m crash
 
 check: setup format-check lint types boundaries docs-check test test-train-alone
 
