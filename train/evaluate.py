@@ -5,10 +5,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from train.evaluation.group_bootstrap import MEASURES, Interval, draw_groups, intervals
 from train.evaluation.metrics import Agreement, agreement
-from train.training_data import FloatArray
+
+FloatArray = NDArray[np.float64]
+
+_UNKNOWN: Interval = (None, None)
 
 
 class EvaluationRow(NamedTuple):
@@ -16,15 +21,25 @@ class EvaluationRow(NamedTuple):
 
     name: str
     agreement: Agreement
+    intervals: Mapping[str, Interval]
+    """Ends of the interval of each measure that has one, from draws of whole groups."""
 
     def as_dict(self) -> dict[str, str | float | int | bool | None]:
         """One flat row, the name first; what is undefined is None, as JSON knows no NaN."""
-        measures = self.agreement._asdict().items()
-        return {"name": self.name, **{key: _defined(value) for key, value in measures}}
+        row: dict[str, str | float | int | bool | None] = {"name": self.name}
+        for key, value in self.agreement._asdict().items():
+            row[key] = _defined(value)
+        for measure in MEASURES:
+            row[f"{measure}_low"], row[f"{measure}_high"] = self.intervals.get(measure, _UNKNOWN)
+        return row
 
 
 def evaluate(
-    scores: Mapping[str, FloatArray], mos: FloatArray, held_out: NDArray[np.bool_]
+    scores: Mapping[str, FloatArray],
+    mos: FloatArray,
+    held_out: NDArray[np.bool_],
+    *,
+    group_ids: pa.Array | None = None,
 ) -> list[EvaluationRow]:
     """Compare every scorer with the held-out MOS.
 
@@ -32,6 +47,8 @@ def evaluate(
         scores: (N,) per scorer, by image row; NaN where it gave none, which lowers its `n`.
         mos: (N,) by image row, NaN where people gave none.
         held_out: (N,) True for images of held-out groups.
+        group_ids: (N,) string; without them no measure has an interval, because images of one
+            group are no independent witnesses.
 
     Returns:
         One row per scorer, in the order given.
@@ -39,7 +56,10 @@ def evaluate(
     rows = []
     for name, given in scores.items():
         common = held_out & np.isfinite(given) & np.isfinite(mos)
-        rows.append(EvaluationRow(name, agreement(given[common], mos[common])))
+        pair = given[common], mos[common]
+        draws = None if group_ids is None else draw_groups(group_ids.filter(pa.array(common)))
+        span = {} if draws is None else intervals(*pair, draws)
+        rows.append(EvaluationRow(name, agreement(*pair), span))
     return rows
 
 

@@ -14,6 +14,8 @@ from data_store.layout import Store
 from data_store.shards import commit_rows
 from schemas.predictions import PREDICTIONS
 from train.evaluate import EvaluationRow
+from train.evaluation.group_bootstrap import MEASURES
+from train.evaluation.metrics import Agreement
 from train.training_data import FloatArray
 
 PREDICTIONS_FILE = "predictions.json"
@@ -23,9 +25,18 @@ def write_summary(run: Path, rows: list[EvaluationRow]) -> None:
     """Write the comparison as summary.json and summary.parquet."""
     plain = [row.as_dict() for row in rows]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(plain), sink)
+    pq.write_table(pa.Table.from_pylist(plain, schema=_summary_schema()), sink)
     write_atomically(run / "summary.parquet", sink.getvalue())
     write_atomically(run / "summary.json", json.dumps(plain, indent=2).encode())
+
+
+def _summary_schema() -> pa.Schema:
+    """Said and not guessed: a measure that no scorer has would become a column without a type."""
+    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    fields = [("name", pa.string())]
+    fields += [(name, types[kind]) for name, kind in Agreement.__annotations__.items()]
+    fields += [(f"{name}_{end}", pa.float64()) for name in MEASURES for end in ("low", "high")]
+    return pa.schema(fields)
 
 
 def commit_predictions(

@@ -4,11 +4,13 @@ No correlation is ever made positive by taking its absolute value: a student tha
 backwards shows a negative number. What is undefined (a constant has no correlation) is NaN.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import stats
+
+from train.evaluation.logistic import fit_rising_curve
 
 FloatArray = NDArray[np.float64]
 
@@ -21,6 +23,9 @@ class Agreement(NamedTuple):
     plcc: float
     plcc_fitted: float
     fit_converged: bool
+    plcc_fitted5: float
+    fit5_converged: bool
+    pair_accuracy: float
     rmse: float
     mae: float
     bias: float
@@ -37,19 +42,30 @@ def agreement(scores: FloatArray, mos: FloatArray) -> Agreement:
     Returns:
         The measures; `rmse`, `mae` and `bias` = mean(score - mos) are in that unit.
     """
-    error = scores - mos
     plcc_fitted, fit_converged = fitted_plcc(scores, mos)
+    plcc_fitted5, fit5_converged = fitted_plcc(scores, mos, parameters=5)
     return Agreement(
-        srcc=srcc(scores, mos),
-        krcc=krcc(scores, mos),
-        plcc=plcc(scores, mos),
+        **unfitted_measures(scores, mos),
         plcc_fitted=plcc_fitted,
         fit_converged=fit_converged,
-        rmse=_mean(error**2) ** 0.5,
-        mae=_mean(np.fabs(error)),
-        bias=_mean(error),
+        plcc_fitted5=plcc_fitted5,
+        fit5_converged=fit5_converged,
         n=len(scores),
     )
+
+
+def unfitted_measures(scores: FloatArray, mos: FloatArray) -> dict[str, float]:
+    """The measures of `agreement` that need no curve, by name."""
+    error = scores - mos
+    return {
+        "srcc": srcc(scores, mos),
+        "krcc": krcc(scores, mos),
+        "plcc": plcc(scores, mos),
+        "pair_accuracy": pair_accuracy(scores, mos),
+        "rmse": _mean(error**2) ** 0.5,
+        "mae": _mean(np.fabs(error)),
+        "bias": _mean(error),
+    }
 
 
 def plcc(scores: FloatArray, mos: FloatArray) -> float:
@@ -73,55 +89,49 @@ def krcc(scores: FloatArray, mos: FloatArray) -> float:
     return float(stats.kendalltau(scores, mos).statistic)
 
 
-def fitted_plcc(scores: FloatArray, mos: FloatArray) -> tuple[float, bool]:
-    """PLCC after a rising 4-parameter logistic, fitted on the very opinions it is judged by.
+def pair_accuracy(scores: FloatArray, mos: FloatArray) -> float:
+    """Share of the pairs of different opinion whose better image has the greater score.
 
-    q(x) = b2 + (b1 - b2) / (1 + exp(-(x - b3) / b4)),   b1 >= b2,  b4 > 0
+    Equal scores count as half right: a coin would decide. 0.5 is chance; NaN where all opinions
+    are equal.
 
-    Held to rise: a falling curve would turn a backward ranking into a good figure.
+    From tau-b: the right pairs less the wrong ones are tau-b times the geometric mean of the
+    numbers of pairs of different score and of different opinion.
+    """
+    different = _unequal_pairs(mos)
+    if different == 0:
+        return float("nan")
+    tau = krcc(scores, mos)
+    if np.isnan(tau):  # the scores are constant
+        return 0.5
+    return 0.5 + tau * float(np.sqrt(_unequal_pairs(scores) / different)) / 2
+
+
+def _unequal_pairs(values: FloatArray) -> float:
+    counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+    return float((counts.sum() ** 2 - (counts**2).sum()) / 2)
+
+
+def fitted_plcc(
+    scores: FloatArray, mos: FloatArray, *, parameters: Literal[4, 5] = 4
+) -> tuple[float, bool]:
+    """PLCC after a rising logistic curve, fitted on the very opinions it is judged by.
 
     Args:
         scores: (N,) x.
         mos: (N,).
+        parameters: 4, or 5 for the curve with a linear term.
 
     Returns:
-        The correlation of q(x) with `mos`, and True; or, where the fit fails (fewer than five
-        values, no convergence, worse than a straight line), the raw PLCC and False.
-
-    Source:
-        The convention of the VQEG tests in its 4-parameter form, as in IQA-PyTorch, which has
-        |b4| in place of b4 > 0.
+        The correlation of q(x) with `mos`, and True; or, where the fit fails
+        (`logistic.fit_rising_curve`), the raw PLCC and False.
     """
     linear = plcc(scores, mos)
-    if len(scores) < 5 or np.isnan(linear):
-        return linear, False
-    standard = (scores - scores.mean()) / scores.std()
-    best = _best_fit(standard, mos)
-    fitted = float("nan") if best is None else plcc(_logistic(best, standard), mos)
-    # A straight line is nearly in the family, so a fit below it stopped short of its optimum.
+    curve = None if np.isnan(linear) else fit_rising_curve(scores, mos, parameters=parameters)
+    fitted = float("nan") if curve is None else plcc(curve(scores), mos)
     if np.isnan(fitted) or fitted < linear - 1e-3:
         return linear, False
     return fitted, True
-
-
-def _best_fit(standard: FloatArray, mos: FloatArray) -> FloatArray | None:
-    fits = [
-        optimize.least_squares(
-            lambda b: _logistic(b, standard) - mos,
-            x0=[mos.min(), max(np.ptp(mos), 1e-6), centre, width],
-            bounds=([-np.inf, 0.0, -np.inf, 1e-3], np.inf),
-            max_nfev=500,
-        )
-        for centre, width in ((0.0, 0.25), (0.0, 1.0), (1.0, 0.5))
-    ]
-    converged = [fit for fit in fits if fit.success and np.isfinite(fit.cost)]
-    return min(converged, key=lambda fit: fit.cost).x if converged else None
-
-
-def _logistic(parameters: FloatArray, standard: FloatArray) -> FloatArray:
-    low, span, centre, width = parameters
-    curve: FloatArray = low + span * special.expit((standard - centre) / width)
-    return curve
 
 
 def _constant(values: FloatArray) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from train.evaluation.metrics import agreement, fitted_plcc, krcc, plcc, srcc
+from train.evaluation.metrics import agreement, fitted_plcc, krcc, pair_accuracy, plcc, srcc
 
 pairs_of_numbers = st.lists(
     st.tuples(st.integers(-20, 20), st.integers(-20, 20)), min_size=3, max_size=40
@@ -37,7 +37,10 @@ def test_a_backward_ranking_stays_negative_everywhere():
     assert found.krcc == pytest.approx(-1)
     assert found.plcc < -0.9
     assert found.plcc_fitted < -0.9
+    assert found.plcc_fitted5 < -0.9
     assert not found.fit_converged
+    assert not found.fit5_converged
+    assert found.pair_accuracy == 0
 
 
 def test_fitted_plcc_straightens_a_logistic_relation():
@@ -88,3 +91,18 @@ def test_an_affine_map_leaves_plcc_and_srcc_unchanged(scale, shift):
     scores = mos + 0.2 * rng.standard_normal(30)
     assert plcc(scale * scores + shift, mos) == pytest.approx(plcc(scores, mos), abs=1e-9)
     assert srcc(scale * scores + shift, mos) == pytest.approx(srcc(scores, mos), abs=1e-9)
+
+
+@given(pairs_of_numbers)
+def test_pair_accuracy_is_what_counting_pairs_gives(values):
+    scores, mos = (np.array(column, dtype=float) for column in zip(*values, strict=True))
+    right, different = 0.0, 0
+    for i in range(len(mos)):
+        for j in range(i):
+            if mos[i] != mos[j]:
+                different += 1
+                right += 0.5 + 0.5 * np.sign((mos[i] - mos[j]) * (scores[i] - scores[j]))
+    if different:
+        assert pair_accuracy(scores, mos) == pytest.approx(right / different, abs=1e-9)
+    else:
+        assert math.isnan(pair_accuracy(scores, mos))
