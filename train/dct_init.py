@@ -9,12 +9,52 @@ Which layer of which model gets which of these is for `student.py` and the tiny 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+HIGH_FREQUENCY_GAIN = 3.0
+MAGNITUDE_GAIN = 2.0
+KERNEL_NOISE = 0.02
 
 LUMINANCE_WEIGHTS = (0.299, 0.587, 0.114)
 """Share of R, G and B in luminance, ITU-R BT.601."""
+
+
+@torch.no_grad()
+def start_as_spectrum_analyser(
+    stem: nn.Conv2d,
+    depthwise: nn.Conv2d,
+    first_linear: nn.Module,
+    gammas: Sequence[Tensor],
+    *,
+    generator: torch.Generator,
+) -> None:
+    """Give a ConvNeXt its first weights.
+
+    Args:
+        stem: the patch stem, stride equal to kernel size.
+        depthwise: of the first block.
+        first_linear: of the first block's MLP; its weight is (hidden, width) or (hidden, width,
+            1, 1).
+        gammas: layer scale of every block; set to 1, or the blocks would hardly take part.
+        generator: draws what is random.
+    """
+    weight: Tensor = first_linear.weight  # type: ignore[assignment]
+    hidden, width = weight.shape[:2]
+    filters = luminance_dct_filters(
+        stem.kernel_size[0], stem.out_channels, high_frequency_gain=HIGH_FREQUENCY_GAIN
+    )
+    kernels = identity_kernels(
+        width, depthwise.kernel_size[0], noise_std=KERNEL_NOISE, generator=generator
+    )
+    rows = magnitude_rows(hidden, width, gain=MAGNITUDE_GAIN, generator=generator)
+    stem.weight.copy_(filters)
+    depthwise.weight.copy_(kernels)
+    weight.copy_(rows.view_as(weight))
+    for gamma in gammas:
+        gamma.fill_(1.0)
 
 
 def dct_basis(patch_px: int) -> Tensor:

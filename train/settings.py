@@ -3,7 +3,7 @@
 The defaults are the paper's setting (ConvNeXt-Base, 256 to 224 px). configs/ has others.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,9 @@ from train.stage_settings import (
 )
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+
+CHECKPOINT_S = 60.0
+"""Seconds of work that a killed training loses at most."""
 
 
 class StudentSettings(Settings):
@@ -40,13 +43,26 @@ class StudentSettings(Settings):
     hidden: Annotated[int, Field(ge=0)] = 0
     """Width of a hidden layer in the score head; 0 is a linear head."""
     trained: Literal["all", "head"] = "all"
-    """What is trained; with "head" the backbone's features are computed once and kept."""
+    """What is trained; with "head" the backbone's features are computed once, of centre views."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_say_where_from(cls, values: dict[str, object]) -> dict[str, object]:
+        if isinstance(values, dict) and values.get("init_weights") and "init" not in values:
+            return {**values, "init": "path"}
+        return values
 
     @model_validator(mode="after")
     def _weights_and_init_agree(self) -> "StudentSettings":
         if (self.init == "path") != bool(self.init_weights):
             raise ValueError('init_weights belongs to init = "path", and that needs it')
+        if any(value <= 0 for value in self.input_std or ()):
+            raise ValueError("input_std must be above 0")
         return self
+
+    def architecture(self) -> dict[str, Any]:
+        """What decides the student's shape and input, so that its weights can be loaded again."""
+        return self.model_dump(mode="json", exclude={"init", "init_weights", "trained"})
 
 
 class ImageSettings(Settings):
@@ -56,8 +72,9 @@ class ImageSettings(Settings):
     """Side of the square the student sees: random in training, the centre otherwise."""
     short_side_px: Annotated[int, Field(ge=32)] | None = 256
     """Pictures are resized to this short side first; 0 keeps their own size."""
-    cache_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
-    """Decoded pictures kept in memory, so that later epochs decode nothing; in bytes."""
+    cache_bytes: Annotated[int, Field(ge=0)] = 16 * 1024**3
+    """Room on disk for decoded pictures, shared by all runs, so that later epochs and runs decode
+    nothing; in bytes. 0 caches nothing. No effect on any result."""
     threads: Annotated[int, Field(ge=0)] = 0
     """Threads that decode and crop; 0 means one per processor. No effect on any result."""
 
@@ -86,6 +103,10 @@ class RunSettings(Settings):
     """Initial weights, batches, crops and which images count as labelled."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the student is trained; "auto" takes the GPU if there is one."""
+    checkpoint_s: Annotated[float, Field(ge=0)] = CHECKPOINT_S
+    """Seconds from one checkpoint to the next within an epoch. No effect on any result."""
+    tensorboard: bool = False
+    """Also write the events to RUN/tensorboard/. No effect on any result."""
     label_fractions: tuple[Fraction, ...] = (0.1, 0.3)
     """Shares of the training images with MOS that are used; each holds the smaller ones."""
     student: StudentSettings = StudentSettings()

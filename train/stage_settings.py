@@ -86,11 +86,13 @@ class DistilSettings(OptimiserSettings):
     min_confidence: UnitInterval = 0.1
     """Pairs of lower teacher confidence are discarded."""
     discard_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the least confident pairs that is discarded, beside `min_confidence`."""
+    """Share of each teacher's least confident pairs that is discarded, beside `min_confidence`;
+    pairs of equal confidence stay together."""
     teacher_temperature: Annotated[float, Field(ge=0)] = 1.0
-    """Divides the logits of the teacher's preferences; 0 fits it to its own contradictions."""
+    """Divides the logits of the teacher's preferences; 0 fits it to the teacher's own
+    contradictions, at least 1."""
     pair_temperature: Annotated[float, Field(ge=0)] = 0.0
-    """Score gap that counts as one logit; 0 fits it to the teacher's own scores and pairs."""
+    """Score gap that counts as one logit; 0 fits it to each teacher's own pairs and the scores."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> "DistilSettings":
@@ -115,7 +117,7 @@ class CalibrateSettings(OptimiserSettings):
     trained: Literal["all", "head"] = "all"
     """What is fine-tuned: the whole student, or its score head alone."""
     pull_weight: Weight = 0.0
-    """Weight of the mean square distance from the weights it started from (L2-SP)."""
+    """Weight of half the squared distance of the backbone from where it started (L2-SP)."""
 
 
 class CftOnlySettings(CalibrateSettings):
@@ -139,6 +141,8 @@ class LadderSettings(Settings):
     """`pull_weight` of the rung "full_pull"."""
     coverage: OpenFraction = 0.9
     """Share of future MOS that the conformal interval of a score is to hold."""
+    cross_validate_one: bool = False
+    """Cross-validate a single rung that trains, too: `folds` trainings more, for the interval."""
 
     @model_validator(mode="after")
     def _rungs_are_distinct(self) -> "LadderSettings":

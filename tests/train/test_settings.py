@@ -29,7 +29,6 @@ def test_the_paper_s_config_holds_the_defaults():
         ("label_fractions=[1.5]", "label_fractions"),
         ("split.test_fraction=1", r"split\.test_fraction"),
         ("student.init=path", "init_weights"),
-        ("student.init_weights=x.pth", "init_weights"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(override, message):
