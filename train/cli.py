@@ -2,7 +2,7 @@
 
 import typer
 
-from train.commands import learn, use
+from train.commands import choose, judge, learn, use
 
 app = typer.Typer(
     help="Train a small image quality student from a store, and use it.",
@@ -12,7 +12,14 @@ app = typer.Typer(
 )
 
 app.command()(learn.run)
+app.command()(learn.sweep)
 app.command()(use.predict)
+app.command()(use.export)
+app.command()(judge.evaluate)
+app.command()(judge.compare)
+app.command()(judge.confidence)
+app.command()(judge.curve)
+app.command()(choose.select)
 
 
 def main() -> None:

@@ -27,6 +27,14 @@ def sql(
             " text; name='7' is text."
         ),
     ] = None,
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="A Parquet file that the query may name: name=file, as in"
+            " sweep=OUT/sweep.parquet.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     parquet: Annotated[
@@ -40,11 +48,12 @@ def sql(
     """Ask the store: views images, points, pairs, mos, predictions, rejections, and more.
 
     `store sql 'show tables'` lists them all. The table `shards` says who wrote what and when. A
-    query can read the store and nothing else; docs/queries.md has queries to start from.
+    query can open the store and nothing else; docs/queries.md has queries to start from.
     """
     from data_store.console import say
     from data_store.layout import open_store
     from data_store.sql import output
+    from data_store.sql.other_tables import read_tables
     from data_store.sql.user_query import QueryResult, read_parameters, stream_query
 
     _refuse_several({"--json": as_json, "--csv": as_csv, "--parquet": parquet is not None})
@@ -60,7 +69,13 @@ def sql(
             return output.print_json_rows(found, limit)
         return output.show_table(found, limit or TABLE_ROWS)
 
-    rows = stream_query(opened, _query_text(query, file), read_parameters(param or []), give)
+    rows = stream_query(
+        opened,
+        _query_text(query, file),
+        read_parameters(param or []),
+        give,
+        tables=read_tables(others or []),
+    )
     if target:
         say(f"{rows.given} rows written to {target}")
     if rows.dropped:

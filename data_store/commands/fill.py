@@ -120,7 +120,7 @@ def add_mos(
         str,
         typer.Option(
             help="Published data set that tells columns, scale and source: koniq10k, spaq,"
-            " agiqa3k, aigiqa20k, biq2021, kadid10k, tid2013."
+            " agiqa3k, aigiqa20k, biq2021, kadid10k, tid2013; or label-studio for its JSON export."
         ),
     ] = "",
     image_column: Annotated[
@@ -147,13 +147,16 @@ def add_mos(
     from data_store.console import print_json, say
     from data_store.layout import open_store
     from data_store.mos.importer import add_mos as store_mos
+    from data_store.mos.importer import add_scores, check_scale
+    from data_store.mos.label_studio import LABEL_STUDIO, read_label_studio
     from data_store.mos.layouts import find_scores
     from data_store.mos.layouts import layout as layout_named
     from data_store.mos.scores import MosColumns
     from schemas.errors import InputError
 
     paths, columns = [scores], MosColumns()
-    if layout:
+    ratings = layout == LABEL_STUDIO
+    if layout and not ratings:
         known = layout_named(layout)
         paths, columns = find_scores(known, scores)
         scale = scale or known.scale
@@ -164,6 +167,12 @@ def add_mos(
             where="--scale",
             fix="give the worst and the best value, as in --scale 1 5, or name a --layout",
         )
+    if ratings:
+        check_scale(scale)
+        rated = read_label_studio(
+            scores, scale, image=image_column or "image_id", control=mos_column or ""
+        )
+        say(f"{rated.scores.num_rows} tasks rated, {rated.unrated_count} not yet")
     columns = MosColumns(
         image=columns.image if image_column is None else image_column,
         mos=columns.mos if mos_column is None else mos_column,
@@ -171,12 +180,11 @@ def add_mos(
         count=columns.count if count_column is None else count_column,
         header=columns.header,
     )
-    done = store_mos(
-        open_store(store),
-        paths,
-        columns=columns,
-        scale=scale,
-        source=source or scores.stem,
+    opened, source = open_store(store), source or scores.stem
+    done = (
+        add_scores(opened, rated.scores, rated.problems, where=scores, scale=scale, source=source)
+        if ratings
+        else store_mos(opened, paths, columns=columns, scale=scale, source=source)
     )
     for path in paths if layout else ():
         say(f"read {path}")

@@ -64,15 +64,36 @@ def add_mos(
             ambiguous, or at odds with what is stored; nothing is written then. Also where no
             row matches.
     """
-    if not -math.inf < scale[0] < scale[1] < math.inf:
-        raise MosFileError(
-            f"the scale runs from {scale[0]:g} to {scale[1]:g}",
-            where="--scale",
-            fix="give the worst value first, as in --scale 1 5",
-        )
+    check_scale(scale)
     paths = [paths] if isinstance(paths, Path) else list(paths)
     where = paths[0] if len(paths) == 1 else paths[0].parent
     scores, problems = read_scores(paths, columns, scale)
+    return add_scores(store, scores, problems, where=where, scale=scale, source=source)
+
+
+def add_scores(
+    store: Store,
+    scores: pa.Table,
+    problems: list[Problem],
+    *,
+    where: Path,
+    scale: tuple[float, float],
+    source: str,
+) -> MosSummary:
+    """Commit scores that were read already, as `add_mos`.
+
+    Args:
+        store: where.
+        scores: the good rows, schema `scores.SCORES`.
+        problems: what is wrong with the others.
+        where: the file or folder, for messages.
+        scale: worst and best value of the scale that the MOS are on.
+        source: name of the data set or rating campaign.
+
+    Raises:
+        MosFileError: as `add_mos`.
+    """
+    problems = list(problems)
     if not scores.num_rows and not problems:
         problems.append(Problem(0, "there is no row below the header"))
     matches = _match(store, scores, scale=scale, source=source)
@@ -98,6 +119,20 @@ def add_mos(
         matched.filter(pc.field("way") == OTHER_ENDING).num_rows,
         _images_without_mos(store, matches, source),
     )
+
+
+def check_scale(scale: tuple[float, float]) -> None:
+    """Refuse a scale that does not rise.
+
+    Raises:
+        MosFileError: naming the option.
+    """
+    if not -math.inf < scale[0] < scale[1] < math.inf:
+        raise MosFileError(
+            f"the scale runs from {scale[0]:g} to {scale[1]:g}",
+            where="--scale",
+            fix="give the worst value first, as in --scale 1 5",
+        )
 
 
 def _match(store: Store, scores: pa.Table, *, scale: tuple[float, float], source: str) -> pa.Table:

@@ -50,8 +50,10 @@ def stream_query(
     sql: str,
     parameters: Mapping[str, Value] | None,
     work: Callable[[QueryResult], Answer],
+    *,
+    tables: Mapping[str, pa.Table] | None = None,
 ) -> Answer:
-    """Do some work on the result of a user's query, which can read the store and nothing else.
+    """Do some work on the result of a user's query, which can open the store and nothing else.
 
     Args:
         store: which store.
@@ -59,16 +61,18 @@ def stream_query(
         parameters: a value for each `$name` in the query.
         work: gets the rows while the query runs. It is called again from the start if a shard
             was compacted away meanwhile, unless it turns the error into one without a cause.
+        tables: tables in memory that the query may name beside the store's views.
 
     Raises:
         QueryRefused: the text is no SQL, is not exactly one statement that only reads, names
-            what is not there, reaches for a file outside the store, or a parameter has no
-            value or no place.
+            what is not there, reaches for a file outside the store, a parameter has no value or
+            no place, or a table has the name of one of the store's views.
     """
     values = dict(parameters or {})
 
     def run(connection: duckdb.DuckDBPyConnection) -> Answer:
         checked = _Checked("", sql, frozenset())
+        _add_tables(connection, tables or {})
         try:
             checked = _check(connection, sql, values)
             found = connection.sql(checked.text, params=values)
@@ -108,6 +112,24 @@ def read_parameters(words: Sequence[str]) -> dict[str, Value]:
             "; ".join(problems), where="--param", fix="say --param name=value once for each $name"
         )
     return values
+
+
+def _add_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
+    known = {
+        row[0].lower()
+        for row in connection.execute(
+            "select table_name from duckdb_tables() union select view_name from duckdb_views()"
+        ).fetchall()
+    }
+    taken = sorted(known & tables.keys())
+    if taken:
+        raise QueryRefused(
+            f"{', '.join(taken)} would hide what the store or DuckDB calls so",
+            where="--with",
+            fix="use another name",
+        )
+    for name, table in tables.items():
+        connection.register(name, table)
 
 
 class _Checked(NamedTuple):

@@ -1,4 +1,4 @@
-"""`train run`: distil and calibrate students."""
+"""`train run` and `train sweep`: distil and calibrate students, once or many times."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,14 @@ import typer
 from data_store.commands.options import StoreOption
 from train.commands.options import JsonOption
 
+TeacherOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher",
+        help="A teacher to learn from, by name or start of its id; repeat to learn from several."
+        " Needed where the store has several.",
+    ),
+]
 COLUMNS = ("name", "srcc", "krcc", "plcc", "plcc_fitted", "rmse", "mae", "bias", "n")
 
 
@@ -20,27 +28,36 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="One setting: distil.epochs=10.")
     ] = None,
-    teacher: Annotated[
-        str, typer.Option(help="Which teacher, by name or start of its id, if there are several.")
-    ] = "",
+    teacher: TeacherOption = None,
     *,
+    init_weights: Annotated[
+        Path | None,
+        typer.Option(help="Initial weights: a file for the backbone named in the settings."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Distil a student, calibrate it on few MOS, and compare it on held-out images.
 
     Stopped half-way, the same command goes on after the last finished stage.
     """
+    import json
+
     from data_store.console import print_json, print_table, say
     from data_store.layout import open_store
     from data_store.settings import load_settings
     from train.settings import RunSettings
 
-    settings = load_settings(RunSettings, config, overrides or [])
+    given = [
+        f"student.{key}={json.dumps(value)}"
+        for key, value in (("init", "path"), ("init_weights", str(init_weights)))
+        if init_weights is not None
+    ]
+    settings = load_settings(RunSettings, config, [*given, *(overrides or [])])
     opened = open_store(store)
 
     from train.run import train_run  # torch takes seconds to load: first refuse what is wrong
 
-    rows = [row.as_dict() for row in train_run(opened, run_folder, settings, teacher=teacher)]
+    rows = [row.as_dict() for row in train_run(opened, run_folder, settings, teacher=teacher or [])]
     if as_json:
         print_json(rows)
     else:
@@ -50,3 +67,43 @@ def run(
         if unfitted:
             say(f"no logistic fit, plcc_fitted is plcc: {', '.join(unfitted)}")
     say(f"written: {run_folder}")
+
+
+def sweep(
+    store: StoreOption,
+    config: Annotated[Path, typer.Option(help="TOML file of the sweep; see docs/sweeps.md.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of this sweep: new, or of the same sweep to go on.")
+    ],
+    teacher: TeacherOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Train many runs from one file, and put what came of them into one table.
+
+    Stopped half-way, the same command goes on. A run that fails is a row with its error; the
+    others are trained, and the command exits 2. Stages that runs have in common are trained once.
+    """
+    from data_store.console import print_json, print_table, say
+    from data_store.layout import open_store
+    from train.sweep_settings import read_cells
+
+    cells = read_cells(config, teachers=teacher or [])
+    opened = open_store(store)
+
+    from train.sweep import require_no_failure
+    from train.sweep import sweep as train_cells
+    from train.sweep_table import TABLE_FILE, table_rows
+
+    results = train_cells(opened, out, cells)
+    rows = table_rows(results)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("cell", "name", "srcc", "plcc", "rmse", "bias", "n", "seconds", "error")
+        shown = [[row.get(column) for column in columns] for row in rows]
+        print_table("Agreement with MOS on held-out images", columns, shown)
+    shared = sum(len(result.shared) for result in results)
+    say(f"{len(results)} cells, {shared} stages taken from another cell; written: {out}")
+    say(f"ask it: store sql --with sweep={out / TABLE_FILE} 'from sweep'")
+    require_no_failure(results, out)
