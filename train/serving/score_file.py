@@ -18,11 +18,15 @@ SCORES = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("image_id", pa.string()),
         pa.field("score", pa.float32()),
+        pa.field("score_low", pa.float32()),
+        pa.field("score_high", pa.float32()),
         pa.field("error", pa.string()),
     ]
 )
-"""One row = one image file. `image_id` (SHA-256 of the file's bytes) is null where the file
-could not be read; `score` is null where it could not be decoded, and `error` says why."""
+"""One row = one image. `image_id` (SHA-256 of the file's bytes) is null where the file could not
+be read; `score` is null where it could not be decoded, and `error` says why. `score_low` and
+`score_high` bound the MOS that people would give, with the coverage that the student was
+calibrated for; they are null where it has no interval, and with more than one crop."""
 
 
 class ScoreWriter(Protocol):
