@@ -5,23 +5,27 @@ them have preferences. Only images of the training split take part; what the tea
 held-out images is never read here.
 """
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
-from train.dataset import Pictures
+from train.checkpoints import Checkpoint
 from train.distil_loss import distil_losses
 from train.evidence import Evidence
+from train.features import Views
+from train.loop import EpochLosses, Lesson, Loop, score_rows
 from train.matching import ImageBatch, epoch_batches
-from train.optimiser import Optimiser
 from train.stage_settings import DistilSettings
 from train.student import Student
 
+MEAN_OF = 32
+"""Images whose first scores are looked at; they hardly differ."""
+
 
 class DistilEpoch(NamedTuple):
-    """What one epoch did; losses are means over its steps."""
+    """What one epoch did; losses are means over its batches."""
 
     epoch: int
     loss: float
@@ -30,32 +34,56 @@ class DistilEpoch(NamedTuple):
     duration_s: float
 
 
-def distil(
+def distil(  # noqa: PLR0913 - what is learnt, by whom, how, and what is told and kept of it
     student: Student,
     evidence: Evidence,
-    pictures: Pictures,
+    views: Views,
     settings: DistilSettings,
     *,
     seed: int,
     on_epoch: Callable[[DistilEpoch], None],
+    checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Train the student in place on the teacher's scores and preferences."""
-    optimiser = Optimiser(student, settings)
-    for epoch in range(settings.epochs):
-        start = time.monotonic()
-        losses: list[tuple[float, float]] = []
+    """Train the student in place on the teacher's scores and preferences.
+
+    Args:
+        student: where to start; at the end the last epoch, averaged where asked for.
+        evidence: of the training images.
+        views: to take the images from.
+        settings: schedule and losses.
+        seed: of the batches and the crops.
+        on_epoch: told after each epoch.
+        checkpoint: where an unfinished training goes on; None begins anew.
+
+    Raises:
+        TrainingError: a loss is not finite, or the checkpoint cannot be used.
+    """
+
+    def lesson(epoch: int) -> Lesson:
         batches = _batches(evidence, settings, seed=seed, epoch=epoch)
-        student.train()
-        views = pictures.training_batches([b.rows for b in batches], seed=seed, epoch=epoch)
-        for batch, pixels in zip(batches, views, strict=True):
-            scores = student(pixels.to(student.pixel_mean.device))
-            points, pairs = distil_losses(scores, batch, evidence, settings)
-            optimiser.step(
-                settings.point_weight * points + settings.pair_weight * pairs,
-                progress=(epoch + (len(losses) + 0.5) / len(batches)) / settings.epochs,
-            )
-            losses.append((points.item(), pairs.item()))
-        on_epoch(_epoch_report(epoch, losses, settings, time.monotonic() - start))
+
+        def losses(number: int, scores: Tensor) -> tuple[Tensor, ...]:
+            points, pairs = distil_losses(scores, batches[number], evidence, settings)
+            return settings.point_weight * points + settings.pair_weight * pairs, points, pairs
+
+        return Lesson([batch.rows for batch in batches], losses)
+
+    _start_at_the_teacher_s_mean(student, evidence, views)
+    loop = Loop(student, settings, seed=seed, checkpoint=checkpoint)
+    for done in loop.epochs(views, lesson):
+        on_epoch(_report(done))
+    loop.finish()
+
+
+def _start_at_the_teacher_s_mean(student: Student, evidence: Evidence, views: Views) -> None:
+    """Shift the scores, so that no small learning rate is spent on the way to the mean.
+
+    Simulated teacher of mean .7, head alone, 380 steps at 1e-5: .19 too low without this.
+    """
+    scored = np.flatnonzero(np.isfinite(evidence.teacher_score))
+    if len(scored):
+        first = score_rows(student, views, scored[:MEAN_OF])
+        student.rescale(1.0, float(evidence.teacher_score[scored].mean() - first.mean()))
 
 
 def _batches(
@@ -72,9 +100,6 @@ def _batches(
     )
 
 
-def _epoch_report(
-    epoch: int, losses: list[tuple[float, float]], settings: DistilSettings, duration_s: float
-) -> DistilEpoch:
-    points, pairs = np.mean(losses, axis=0).tolist()
-    loss = settings.point_weight * points + settings.pair_weight * pairs
-    return DistilEpoch(epoch, loss, points, pairs, duration_s)
+def _report(done: EpochLosses) -> DistilEpoch:
+    loss, points, pairs = done.means
+    return DistilEpoch(done.epoch, loss, points, pairs, done.duration_s)

@@ -5,9 +5,7 @@ The same function, started from the initial weights, is the baseline that was ne
 ones.
 """
 
-import time
 from collections.abc import Callable
-from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +13,14 @@ import torch
 from torch import Tensor
 
 from schemas.errors import NotEnoughData
-from train.dataset import Pictures
+from train.calibration.fit_mapping import fit_shift_and_scale
+from train.checkpoints import Checkpoint
+from train.features import FrozenFeatures, Views, pooled_features
+from train.loop import Kept, Lesson, Loop, score_rows
 from train.losses import calibration_loss
-from train.optimiser import Optimiser
-from train.scoring import score_pictures
 from train.stage_settings import CalibrateSettings
 from train.student import Student
+from train.trained_weights import put_weights
 from train.training_data import FloatArray, IntArray
 
 MIN_LABELLED = 8
@@ -70,72 +70,122 @@ def require_labels(rows: IntArray, *, fraction: float) -> None:
         )
 
 
-def calibrate(
+def fine_tune(  # noqa: PLR0913 - what is learnt, by whom, how, and what is told and kept of it
     student: Student,
     labelled: LabelledImages,
-    pictures: Pictures,
+    views: Views,
     settings: CalibrateSettings,
     *,
     seed: int,
-    on_epoch: Callable[[CalibrateEpoch], None],
+    on_epoch: Callable[[CalibrateEpoch], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Calibration:
-    """Fine-tune the whole student in place on labelled images, and keep its best epoch.
+    """Fine-tune the student in place on labelled images, and keep its best epoch.
 
     Args:
         student: where to start; at the end the chosen epoch, shifted and scaled.
         labelled: at least `MIN_LABELLED` images of the training split.
-        pictures: to take the images from.
-        settings: schedule, loss and what comes after.
+        views: to take the images from.
+        settings: schedule, loss, what is trained, and what comes after.
         seed: of the slice, the batches and the crops.
         on_epoch: told after each epoch.
+        checkpoint: where an unfinished training goes on; None begins anew. What it keeps is the
+            caller's to remove, once the student is saved.
+
+    Raises:
+        TrainingError: a loss is not finite, or the checkpoint cannot be used.
     """
+    was_frozen = student.frozen
+    if settings.trained == "head" and not was_frozen:
+        views = _features_of_labelled(student, labelled, views)
+        student.freeze_backbone()
+    try:
+        chosen, held_count = _best_epoch(
+            student, labelled, views, settings, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint
+        )
+        put_weights(student, chosen.weights)
+        scale, shift = 1.0, 0.0
+        if settings.shift_and_scale:
+            scores = score_rows(student, views, labelled.rows)
+            scale, shift = fit_shift_and_scale(scores, labelled.mos[labelled.rows])
+            student.rescale(scale, shift)
+    finally:
+        student.freeze_backbone(frozen=was_frozen)
+    return Calibration(
+        len(labelled.rows), held_count, chosen.epoch, chosen.loss, scale=scale, shift=shift
+    )
+
+
+def _best_epoch(  # noqa: PLR0913 - as above
+    student: Student,
+    labelled: LabelledImages,
+    views: Views,
+    settings: CalibrateSettings,
+    *,
+    seed: int,
+    on_epoch: Callable[[CalibrateEpoch], None] | None,
+    checkpoint: Checkpoint | None,
+) -> tuple[Kept, int]:
+    """Train, and return the best epoch by the held slice, and the size of that slice."""
     fitted, held = _slices(labelled.rows, settings.validation_fraction, seed)
-    optimiser = Optimiser(student, settings)
-    best_loss, best_epoch = _held_loss(student, labelled.mos, held, pictures, settings), 0
-    best_weights = deepcopy(student.state_dict())
-    for epoch in range(1, settings.epochs + 1):
-        start = time.monotonic()
-        losses: list[float] = []
-        batches = _whole_batches(fitted, settings.batch_size, np.random.default_rng((seed, epoch)))
-        student.train()
-        views = pictures.training_batches(batches, seed=seed, epoch=epoch)
-        for rows, pixels in zip(batches, views, strict=True):
-            scores = student(pixels.to(student.pixel_mean.device))
-            loss = _loss(scores, labelled.mos[rows], settings)
-            progress = (epoch - 1 + (len(losses) + 0.5) / len(batches)) / settings.epochs
-            optimiser.step(loss, progress=progress)
-            losses.append(loss.item())
-        held_loss = _held_loss(student, labelled.mos, held, pictures, settings)
-        if held_loss < best_loss:
-            best_loss, best_epoch = held_loss, epoch
-            best_weights = deepcopy(student.state_dict())
-        duration_s = time.monotonic() - start
-        on_epoch(CalibrateEpoch(epoch, float(np.mean(losses)), held_loss, duration_s))
-    student.load_state_dict(best_weights)
-    scale, shift = 1.0, 0.0
-    if settings.shift_and_scale:
-        scores = score_pictures(student, pictures, labelled.rows)
-        scale, shift = fit_shift_and_scale(scores, labelled.mos[labelled.rows])
-        student.rescale(scale, shift)
-    return Calibration(len(labelled.rows), len(held), best_epoch, best_loss, scale, shift)
+
+    def lesson(epoch: int) -> Lesson:
+        rng = np.random.default_rng((seed, epoch + 1))
+        batches = _whole_batches(fitted, settings.batch_size, rng)
+
+        def losses(number: int, scores: Tensor) -> tuple[Tensor, ...]:
+            return (_loss(scores, labelled.mos[batches[number]], settings),)
+
+        return Lesson(batches, losses)
+
+    def held_loss() -> float:
+        scores = torch.from_numpy(score_rows(student, views, held))
+        return _loss(scores, labelled.mos[held], settings).item()
+
+    pull = _pull(student, settings.pull_weight) if settings.pull_weight else None
+    loop = Loop(student, settings, seed=seed, checkpoint=checkpoint, penalty=pull)
+    best = loop.kept or loop.keep(0, held_loss())
+    for done in loop.epochs(views, lesson):
+        epoch = done.epoch + 1
+        with loop.averaged():
+            loss = held_loss()
+            if loss < best.loss:
+                best = loop.keep(epoch, loss)
+        if on_epoch is not None:
+            on_epoch(CalibrateEpoch(epoch, done.means[0], loss, done.duration_s))
+    return best, len(held)
 
 
-def fit_shift_and_scale(scores: FloatArray, mos: FloatArray) -> tuple[float, float]:
-    """Least squares of mos = scale * score + shift that keeps the ranking.
+def _features_of_labelled(
+    student: Student, labelled: LabelledImages, views: Views
+) -> FrozenFeatures:
+    """What the score head sees of the labelled images, by image row; NaN elsewhere."""
+    found = pooled_features(student, views, labelled.rows)
+    values = np.full((len(labelled.mos), found.shape[1]), np.nan, dtype=np.float32)
+    values[labelled.rows] = found
+    return FrozenFeatures(values)
 
-    Args:
-        scores: (R,).
-        mos: (R,).
 
-    Returns:
-        A scale above 0 and a shift, after which the mean error is 0. Where the best line would
-        turn the ranking round, or the scores are constant, the scale is 1.
+def _pull(student: Student, weight: float) -> Callable[[], Tensor]:
+    """Half the squared distance of the backbone from where it is now, times `weight`.
+
+    The head is free: to move it is what calibrating is for. Where the head is all that is
+    trained, the head is pulled.
+
+    Source:
+        L2-SP of Li, Grandvalet and Davoine, "Explicit Inductive Bias for Transfer Learning with
+        Convolutional Networks", ICML 2018.
     """
-    centred = scores - scores.mean()
-    variance = float(centred @ centred)
-    scale = float(centred @ mos) / variance if variance > 1e-12 else 1.0
-    scale = scale if scale > 0 else 1.0
-    return scale, float(mos.mean() - scale * scores.mean())
+    in_head = {id(parameter) for parameter in student.head.parameters()}
+    trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    pulled = [parameter for parameter in trained if id(parameter) not in in_head] or trained
+    starts = [parameter.detach().clone() for parameter in pulled]
+
+    def penalty() -> Tensor:
+        moves = [(now - start).square().sum() for now, start in zip(pulled, starts, strict=True)]
+        return weight / 2.0 * torch.stack(moves).sum()
+
+    return penalty
 
 
 def _slices(rows: IntArray, validation_fraction: float, seed: int) -> tuple[IntArray, IntArray]:
@@ -150,17 +200,6 @@ def _whole_batches(rows: IntArray, batch_size: int, rng: np.random.Generator) ->
     order = rng.permutation(rows)
     size = min(batch_size, len(order))
     return [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
-
-
-def _held_loss(
-    student: Student,
-    mos: FloatArray,
-    held: IntArray,
-    pictures: Pictures,
-    settings: CalibrateSettings,
-) -> float:
-    scores = torch.from_numpy(score_pictures(student, pictures, held))
-    return _loss(scores, mos[held], settings).item()
 
 
 def _loss(scores: Tensor, mos: FloatArray, settings: CalibrateSettings) -> Tensor:

@@ -2,82 +2,68 @@
 
     RUN/run.json          what the run is, written before it starts
     RUN/events.jsonl      one line per epoch and per stage
+    RUN/checkpoints/      where an unfinished stage goes on; gone when the stage is saved
     RUN/stages/<name>/    the students: label_free, leaf_10, cft_only_10, …
     RUN/summary.json      the comparison on held-out images; summary.parquet holds the same
 
-Run again in the same folder, it loads finished stages and trains only what is missing.
+Run again in the same folder, it loads finished stages and goes on with what is missing, in the
+middle of an epoch if it was killed there: the results are those of a run that never stopped.
+Started by torchrun, several processes share the work; the first of them writes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from data_store.console import progress, say
 from data_store.layout import Store
 from data_store.splits import BoolArray, held_out, labelled_subset
 from schemas.errors import NotEnoughData
-from schemas.ids import sha256_text
-from train.compute_device import compute_device
+from train import parallel
+from train.calibrated_stage import baseline_student, calibrated_student
+from train.checkpoints import Checkpoint, tidy
 from train.dataset import Pictures
 from train.distil import DistilEpoch, distil
 from train.evaluate import EvaluationRow, evaluate
 from train.events import EventLog
 from train.evidence import select_evidence
-from train.fine_tune import (
-    CalibrateEpoch,
-    Calibration,
-    LabelledImages,
-    calibrate,
-    require_labels,
-)
+from train.features import Views, frozen_features
+from train.fine_tune import require_labels
+from train.loop import score_rows
+from train.pixel_cache import pixel_cache_folder
 from train.results import commit_predictions, write_summary
 from train.run_record import record_run
-from train.scoring import score_pictures
+from train.run_stage import Run, Trained, finished_or_trained, seed_for, told
 from train.settings import RunSettings
-from train.stage_settings import CalibrateSettings
-from train.stages import Stage, load_stage, remove_unfinished, save_stage
+from train.stages import Stage, remove_unfinished
 from train.student import Student, initial_student
+from train.talk import progress, say
+from train.tensorboard import Scalars
 from train.training_data import (
     FloatArray,
     IntArray,
     TrainingData,
-    choose_teacher,
+    choose_teachers,
     read_training_data,
 )
 
 LABEL_FREE = "label_free"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What every stage of a run shares."""
-
-    folder: Path
-    run_id: str
-    settings: RunSettings
-    data: TrainingData
-    pictures: Pictures
-    readable: BoolArray  # (N,) pictures that decode
-    tested: BoolArray  # (N,) images of held-out groups
-    events: EventLog
-    device: torch.device
+FEATURES = "features"
 
 
 def train_run(
-    store: Store, folder: Path, settings: RunSettings, *, teacher: str = ""
+    store: Store, folder: Path, settings: RunSettings, *, teacher: Sequence[str] = ()
 ) -> list[EvaluationRow]:
     """Train and compare all students of a run; what an earlier, killed call finished is kept.
 
     Args:
-        store: with the teacher's answers and the MOS.
+        store: with the teachers' answers and the MOS.
         folder: the run's folder, new or of the same run.
         settings: everything that decides the result.
-        teacher: which teacher to learn from: its name or the start of its id; may be empty
-            where there is only one.
+        teacher: which teachers to learn from: their names or the starts of their ids; may be
+            empty where there is only one.
 
     Returns:
         One row per scorer: the teacher, the label-free student, then per label fraction the
@@ -86,29 +72,66 @@ def train_run(
     Raises:
         NotEnoughData: too few points, pairs, MOS or readable pictures.
         RunMismatch: the folder belongs to another run.
+        SettingsError: TensorBoard or a GPU is asked for and there is none.
+        TrainingError: a loss is no longer a number, a checkpoint or stage is damaged, or another
+            process of the run is gone.
     """
-    teacher_id = choose_teacher(store, teacher)
-    data = read_training_data(store, teacher_id)
-    tested = _held_out(data, settings)
-    _check_enough(data, ~tested, settings)
-    device = compute_device(settings.device)
-    run_id = record_run(folder, settings, store, teacher_id, data)
-    remove_unfinished(folder)
-    pictures, readable = _open_pictures(data, settings)
-    _check_enough(data, ~tested & readable, settings)
-    run = Run(folder, run_id, settings, data, pictures, readable, tested, EventLog(folder), device)
-
-    students = [label_free := _distilled(run)]
-    for fraction in settings.label_fractions:
-        students.append(_calibrated(run, f"leaf_{100 * fraction:g}", fraction, label_free))
-    for fraction in settings.label_fractions:
-        students.append(_calibrated(run, f"cft_only_{100 * fraction:g}", fraction, None))
-
-    scores = {stage.name: _scores(run, stage.student) for stage in students}
-    rows = evaluate({"teacher": data.teacher_score, **scores}, data.mos, tested)
-    commit_predictions(folder, run_id, store, data.image_ids, scores)
-    write_summary(folder, rows)
+    scalars = Scalars(folder) if settings.tensorboard else None
+    with parallel.joined(settings.device) as device:
+        data = parallel.first_then_others(
+            lambda: read_training_data(store, choose_teachers(store, teacher))
+        )
+        tested = _held_out(data, settings)
+        _check_enough(data, ~tested, settings)
+        run_id = parallel.first_then_others(lambda: _opened_folder(folder, settings, store, data))
+        pictures, readable = _open_pictures(data, settings)
+        _check_enough(data, ~tested & readable, settings)
+        views = _views(pictures, readable, data, settings, device=device)
+        with closing(EventLog(folder, scalars)) as events:
+            run = Run(
+                folder, run_id, settings, data, views, readable, tested, events, device=device
+            )
+            students = _students(run)
+        scores = {stage.name: _scores(run, stage) for stage in students}
+        rows = evaluate(
+            {"teacher": data.teacher_score, **scores}, data.mos, tested, group_ids=data.group_ids
+        )
+        if parallel.is_first():
+            commit_predictions(folder, run_id, store, data.image_ids, scores)
+            write_summary(folder, rows)
+            tidy(folder)
+        parallel.wait_for_all()
     return rows
+
+
+def _students(run: Run) -> list[Stage]:
+    label_free = _distilled(run)
+    in_training = ~run.tested & run.readable
+    shares = [
+        (
+            f"{100 * fraction:g}",
+            _labelled_rows(run.data, in_training, run.settings, fraction),
+            f"calibrate {fraction:g}",
+        )
+        for fraction in run.settings.label_fractions
+    ]
+    calibrated = [
+        calibrated_student(run, f"leaf_{share}", rows, start=label_free, seed=seed)
+        for share, rows, seed in shares
+    ]
+    baseline = [
+        baseline_student(run, f"cft_only_{share}", rows, seed=seed) for share, rows, seed in shares
+    ]
+    return [label_free, *calibrated, *baseline]
+
+
+def _opened_folder(folder: Path, settings: RunSettings, store: Store, data: TrainingData) -> str:
+    """Make the folder a run's, or see that it is this run's; returns the run's id."""
+    run_id = record_run(folder, settings, store, data)
+    if parallel.is_first():
+        remove_unfinished(folder)
+        tidy(folder)
+    return run_id
 
 
 def _held_out(data: TrainingData, settings: RunSettings) -> BoolArray:
@@ -131,7 +154,8 @@ def _check_enough(data: TrainingData, in_training: BoolArray, settings: RunSetti
 
 
 def _open_pictures(data: TrainingData, settings: RunSettings) -> tuple[Pictures, BoolArray]:
-    pictures = Pictures(data.paths.to_pylist(), settings.images)
+    ids, paths = data.image_ids.to_pylist(), data.paths.to_pylist()
+    pictures = Pictures(ids, paths, settings.images, pixel_cache_folder())
     with progress(len(data.paths), label="decode", unit="images") as bar:
         failures = pictures.check(bar.advance)
     for error in list(failures.values())[:3]:
@@ -140,7 +164,30 @@ def _open_pictures(data: TrainingData, settings: RunSettings) -> tuple[Pictures,
         say(f"{len(failures)} of {len(data.paths)} images cannot be decoded and are left out")
     readable = np.ones(len(data.paths), dtype=bool)
     readable[list(failures)] = False
+    parallel.require_agreement([float(readable.sum())], "readable pictures")
     return pictures, readable
+
+
+def _views(
+    pictures: Pictures,
+    readable: BoolArray,
+    data: TrainingData,
+    settings: RunSettings,
+    *,
+    device: torch.device,
+) -> Views:
+    """What students are trained on: pictures; or features, where no backbone is ever trained."""
+    if settings.student.trained == "all":
+        return pictures
+    student = initial_student(settings.student, seed=seed_for(settings, "weights")).to(device)
+    return frozen_features(
+        student,
+        pictures,
+        np.flatnonzero(readable),
+        image_ids=data.image_ids.to_pylist(),
+        folder=pixel_cache_folder().with_name(FEATURES),
+        preprocessing=settings.images.model_dump(include={"crop_px", "short_side_px"}),
+    )
 
 
 def _labelled_rows(
@@ -154,83 +201,29 @@ def _distilled(run: Run) -> Stage:
     settings = run.settings.distil
     evidence = select_evidence(run.data, ~run.tested & run.readable, settings)
 
-    def work(student: Student) -> dict[str, Any]:
-        with progress(settings.epochs, label=LABEL_FREE, unit="epochs") as bar:
+    def work(student: Student, checkpoint: Checkpoint) -> Trained:
+        with told(run, LABEL_FREE, settings.epochs) as tell:
 
             def on_epoch(epoch: DistilEpoch) -> None:
-                run.events.write("epoch", stage=LABEL_FREE, **epoch._asdict())
-                bar.note(f"loss {epoch.loss:.4f}")
-                bar.advance()
+                tell(epoch.epoch + 1, f"loss {epoch.loss:.4f}", epoch._asdict())
 
             distil(
                 student,
                 evidence,
-                run.pictures,
+                run.views,
                 settings,
-                seed=_seed(run, "distil"),
+                seed=seed_for(run.settings, "distil"),
                 on_epoch=on_epoch,
+                checkpoint=checkpoint,
             )
-        return {
-            "image_count": len(evidence.rows),
-            "pair_count": len(evidence.pairs),
-            "pair_temperature": evidence.temperature,
-        }
+        return Trained(student, evidence.facts())
 
-    return _finished_or_trained(run, LABEL_FREE, work, start=None)
+    return finished_or_trained(run, LABEL_FREE, work, start=None)
 
 
-def _calibrated(run: Run, name: str, fraction: float, start: Stage | None) -> Stage:
-    """Fine-tune a copy of `start`, or of the initial weights, on a share of the labels."""
-    settings: CalibrateSettings = run.settings.calibrate if start else run.settings.cft_only
-    rows = _labelled_rows(run.data, ~run.tested & run.readable, run.settings, fraction)
-
-    def work(student: Student) -> dict[str, Any]:
-        with progress(settings.epochs, label=name, unit="epochs") as bar:
-
-            def on_epoch(epoch: CalibrateEpoch) -> None:
-                run.events.write("epoch", stage=name, **epoch._asdict())
-                bar.note(f"validation {epoch.validation_loss:.4f}")
-                bar.advance()
-
-            found: Calibration = calibrate(
-                student,
-                LabelledImages(rows, run.data.mos),
-                run.pictures,
-                settings,
-                seed=_seed(run, f"calibrate {fraction:g}"),
-                on_epoch=on_epoch,
-            )
-        return found._asdict()
-
-    return _finished_or_trained(run, name, work, start=start)
-
-
-def _finished_or_trained(
-    run: Run, name: str, work: Callable[[Student], dict[str, Any]], *, start: Stage | None
-) -> Stage:
-    found = load_stage(run.folder, name, device=run.device)
-    if found is not None:
-        say(f"{name}: finished before, loaded")
-        return found
-    student = initial_student(run.settings.student, seed=_seed(run, "weights")).to(run.device)
-    if start is not None:
-        student.load_state_dict(start.student.state_dict())
-    torch.manual_seed(_seed(run, name))  # for dropout and the like inside the backbone
-    facts = work(student)
-    stage = Stage(name, student, run.settings.student.backbone, run.settings.images, facts)
-    save_stage(run.folder, stage)
-    run.events.write("stage finished", stage=name)
-    return stage
-
-
-def _seed(run: Run, purpose: str) -> int:
-    """A seed of its own for each purpose: a stage is the same, whatever ran before it."""
-    return int(sha256_text(f"{run.settings.seed}:{purpose}")[:8], 16)
-
-
-def _scores(run: Run, student: Student) -> FloatArray:
-    """(N,) scores, NaN for pictures that cannot be read."""
+def _scores(run: Run, stage: Stage) -> FloatArray:
+    """(N,) scores on the scale of opinions, NaN for pictures that cannot be read."""
     scores = np.full(len(run.readable), np.nan)
     rows = np.flatnonzero(run.readable)
-    scores[rows] = score_pictures(student, run.pictures, rows)
+    scores[rows] = stage.mapping(score_rows(stage.student, run.views, rows))
     return scores

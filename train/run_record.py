@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from data_store.files import write_atomically
+from data_store.files import TEMPORARY_PREFIX, write_atomically
 from data_store.layout import Store
 from schemas.errors import RunMismatch
 from schemas.ids import id_of
@@ -20,12 +20,14 @@ from train.training_data import TrainingData
 
 RUN_FILE = "run.json"
 PACKAGES = ("leaf-iqa", "torch", "timm", "numpy", "scipy", "pyarrow", "pillow", "safetensors")
-NO_EFFECT_ON_RESULTS = {"images": {"cache_bytes", "threads"}}
+NO_EFFECT_ON_RESULTS: dict[str, Any] = {
+    "checkpoint_s": True,
+    "tensorboard": True,
+    "images": {"cache_bytes", "threads"},
+}
 
 
-def record_run(
-    folder: Path, settings: RunSettings, store: Store, teacher_id: str, data: TrainingData
-) -> str:
+def record_run(folder: Path, settings: RunSettings, store: Store, data: TrainingData) -> str:
     """Write run.json, or make sure that the one there is of the same run.
 
     Returns:
@@ -37,13 +39,13 @@ def record_run(
     path = folder / RUN_FILE
     deciding = {
         "settings": settings.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS),
-        "teacher_id": teacher_id,
+        "teacher_ids": list(data.teacher_ids),
         "evidence": data.content_hashes(),
     }
     if path.exists():
         _compare(path, deciding)
         return id_of(deciding)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not all(_is_left_over(path) for path in folder.iterdir()):
         raise RunMismatch(
             "the folder is not empty and holds no run",
             where=folder,
@@ -61,6 +63,11 @@ def record_run(
     }
     write_atomically(path, json.dumps(record, indent=2).encode())
     return id_of(deciding)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether it is what a run left that was killed while it wrote its first file."""
+    return path.name.startswith(TEMPORARY_PREFIX)
 
 
 def _compare(path: Path, deciding: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Finished stages of a run: a folder each, whole or not there.
 
-    RUN/stages/<name>/model.safetensors   the network's weights, under timm's own names
+    RUN/stages/<name>/model.safetensors   the student's weights, under timm's own names
     RUN/stages/<name>/stage.json          how to use them, and how they came about
 
 The folder is filled under a temporary name and renamed, so a stage that can be seen is done.
@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save
 
 from data_store.files import write_atomically
 from schemas.errors import InputError, TrainingError
-from train.settings import ImageSettings
+from train.calibration.mapping import IDENTITY, Mapping
+from train.settings import ImageSettings, StudentSettings
 from train.student import Student, empty_student
 
 STAGES = "stages"
@@ -26,15 +27,24 @@ STAGE_FILE = "stage.json"
 WEIGHTS_FILE = "model.safetensors"
 TEMPORARY_PREFIX = ".tmp-"
 
+DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError)
+
 
 class Stage(NamedTuple):
     """A trained student, with what is needed to use it."""
 
     name: str
     student: Student
-    backbone: str
+    settings: StudentSettings  # of its architecture; what decides how it was trained is in facts
     images: ImageSettings
     facts: dict[str, Any]  # how it was trained: counts, chosen epoch, …
+    mapping: Mapping = IDENTITY  # from raw scores to the scale of people's opinions
+    interval: float | None = None  # half width of the conformal interval of a mapped score
+
+    @property
+    def backbone(self) -> str:
+        """Name of the timm model."""
+        return self.settings.backbone
 
 
 def save_stage(run: Path, stage: Stage) -> None:
@@ -44,14 +54,15 @@ def save_stage(run: Path, stage: Stage) -> None:
     temporary.mkdir(parents=True)
     description = {
         "name": stage.name,
-        "backbone": stage.backbone,
+        "student": stage.settings.architecture(),
         "crop_px": stage.images.crop_px,
         "short_side_px": stage.images.short_side_px,
+        "mapping": stage.mapping.as_dict(),
+        "interval": stage.interval,
         "facts": stage.facts,
     }
     weights = {
-        name: value.detach().cpu().contiguous()
-        for name, value in stage.student.network.state_dict().items()
+        name: value.detach().cpu().contiguous() for name, value in stage.student.weights().items()
     }
     try:
         write_atomically(temporary / WEIGHTS_FILE, save(weights))
@@ -74,18 +85,21 @@ def load_stage(run: Path, name: str, *, device: torch.device) -> Stage | None:
     try:
         description = json.loads((folder / STAGE_FILE).read_text(encoding="utf-8"))
         weights = load_file(folder / WEIGHTS_FILE)
-        student = empty_student(description["backbone"])
-        student.network.load_state_dict(weights)
+        settings = StudentSettings.model_validate(description["student"])
+        student = empty_student(settings)
+        student.load_weights(weights)
         images = ImageSettings(
             crop_px=description["crop_px"], short_side_px=description["short_side_px"]
         )
-    except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        mapping = Mapping.from_dict(description["mapping"])
+        interval, facts = description["interval"], description["facts"]
+    except DAMAGE as error:
         raise TrainingError(
             f"a finished stage cannot be read: {error}",
             where=folder,
             fix="delete that folder and run `train run` again to train the stage anew",
         ) from error
-    return Stage(name, student.to(device), description["backbone"], images, description["facts"])
+    return Stage(name, student.to(device), settings, images, facts, mapping, interval)
 
 
 def remove_unfinished(run: Path) -> None:

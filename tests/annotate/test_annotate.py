@@ -141,9 +141,9 @@ def test_a_store_without_images_says_how_to_add_some(store, tiny_teacher, point_
 
 
 def test_a_pair_prompt_cannot_ask_for_points(filled, tiny_teacher, pair_prompt, point_prompt):
-    with pytest.raises(InputError, match="a point prompt has 1 of .image."):
+    with pytest.raises(InputError, match=r"a point prompt has 1 of \{image\}"):
         annotate_points(filled, tiny_teacher, [pair_prompt])
-    with pytest.raises(InputError, match="a pair prompt has 2 of .image."):
+    with pytest.raises(InputError, match=r"a pair prompt has 2 of \{image\}"):
         annotate_pairs(filled, tiny_teacher, point_prompt, PairChoice(3))
 
 

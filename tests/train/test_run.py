@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from data_store.index import query
 from schemas.errors import NotEnoughData, RunMismatch
@@ -100,10 +101,41 @@ def test_a_run_goes_on_after_its_last_finished_stage(finished, tmp_path, simulat
     assert kept.stat().st_mtime_ns == before
 
 
+def test_a_run_killed_while_it_wrote_down_a_stage_s_end_notes_it_later(
+    finished, tmp_path, simulated_store, settings
+):
+    from shutil import copytree
+
+    folder = tmp_path / "run"
+    copytree(finished[0], folder)
+    events = folder / "events.jsonl"
+    whole = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    events.write_text("".join(whole[:-1]) + whole[-1][:30], encoding="utf-8")
+    (folder / ".tmp-0123456789abcdef-summary.json").write_text("half")
+    train_run(simulated_store, folder, settings())
+    again = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    assert [e["event"] for e in again] == [json.loads(line)["event"] for line in whole]
+    assert {p.name for p in folder.iterdir()} == {p.name for p in finished[0].iterdir()}
+
+
+def test_checkpoints_are_gone_when_a_run_has_ended(finished):
+    assert not (finished[0] / "checkpoints").exists()
+
+
+def test_a_folder_in_which_a_run_was_killed_at_its_very_start_is_that_run_s(
+    tmp_path, build_store, settings
+):
+    store = build_store(tmp_path, 24, mos=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".tmp-0123456789abcdef-run.json").write_text("half")
+    train_run(store, tmp_path / "run", settings("label_fractions=[]", "distil.epochs=1"))
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
 def test_settings_that_change_no_result_may_change_between_calls(
     finished, simulated_store, settings
 ):
-    rows = train_run(simulated_store, finished[0], settings("images.threads=1"))
+    rows = train_run(simulated_store, finished[0], settings("images.threads=1", "checkpoint_s=1"))
     assert {row.name: row.agreement for row in rows} == finished[1]
 
 
@@ -159,7 +191,11 @@ def test_scores_alone_or_pairs_alone_train_a_student(tmp_path, build_store, sett
     assert rows[-1].agreement.n > 0
 
 
-def test_unreadable_pictures_are_left_out_and_counted(tmp_path, build_store, settings, capsys):
+def test_unreadable_pictures_are_left_out_and_counted(
+    tmp_path, build_store, settings, capsys, monkeypatch
+):
+    # A cache of its own: what was decoded for another test could be seen without the file.
+    monkeypatch.setenv("LEAF_CACHE", str(tmp_path / "cache"))
     store = build_store(tmp_path, 30)
     damaged = sorted((tmp_path / "images").glob("*.png"))[:2]
     damaged[0].write_bytes(damaged[0].read_bytes()[:200])
@@ -169,3 +205,28 @@ def test_unreadable_pictures_are_left_out_and_counted(tmp_path, build_store, set
     assert "2 of 30 images cannot be decoded" in capsys.readouterr().err
     rows = query(store, "select count(*) as n from predictions").to_pylist()
     assert rows == [{"n": 28}]
+
+
+def test_the_ladder_chooses_among_the_rungs_and_says_what_it_saw(
+    finished, tmp_path, simulated_store, settings
+):
+    from shutil import copytree
+
+    from train.stages import load_stage
+
+    rungs = '["none", "shift_and_scale", "isotonic", "residual", "head"]'
+    climbing = settings("label_fractions=[0.5]", f"ladder.rungs={rungs}", "ladder.folds=3")
+    folder = tmp_path / "run"
+    rows = {row.name: row.agreement for row in train_run(simulated_store, folder, climbing)}
+    stage = load_stage(folder, "leaf_50", device=torch.device("cpu"))
+    errors = {tried["rung"]: tried["rmse"] for tried in stage.facts["ladder"]}
+    assert set(errors) == {"none", "shift_and_scale", "isotonic", "residual", "head"}
+    assert stage.facts["chosen"] == min(errors, key=errors.get)
+    assert stage.facts["labelled_count"] == 33
+    assert 0 < stage.interval < 1
+    assert rows["leaf_50"].rmse <= rows["label_free"].rmse + 0.05
+    # Finished once, it is loaded with its mapping.
+    again = tmp_path / "again"
+    copytree(folder, again)
+    loaded = {row.name: row.agreement for row in train_run(simulated_store, again, climbing)}
+    assert loaded == rows

@@ -5,6 +5,7 @@ import pytest
 from data_store.settings import load_settings
 from schemas.errors import SettingsError
 from train.settings import RunSettings
+from train.sweep_settings import read_cells
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
 
@@ -12,6 +13,11 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_config_is_accepted(path):
     load_settings(RunSettings, path, [])
+
+
+def test_the_shipped_sweep_is_accepted():
+    cells = read_cells(CONFIGS[0].parent / "sweeps" / "ablation.toml")
+    assert len(cells) == 20
 
 
 def test_the_paper_s_config_holds_the_defaults():

@@ -38,9 +38,10 @@ def run(
 ) -> None:
     """Distil a student, calibrate it on few MOS, and compare it on held-out images.
 
-    Stopped half-way, the same command goes on after the last finished stage.
+    Stopped half-way, the same command goes on where it was.
     """
     import json
+    import os
 
     from data_store.console import print_json, print_table, say
     from data_store.layout import open_store
@@ -58,6 +59,8 @@ def run(
     from train.run import train_run  # torch takes seconds to load: first refuse what is wrong
 
     rows = [row.as_dict() for row in train_run(opened, run_folder, settings, teacher=teacher or [])]
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun the first process talks for all
     if as_json:
         print_json(rows)
     else:
