@@ -23,6 +23,7 @@ from train.evaluation.metrics import unfitted_measures
 from train.evidence import select_evidence
 from train.features import FrozenFeatures
 from train.fine_tune import LabelledImages, fine_tune
+from train.first_scores import start_at
 from train.scoring import score_pictures
 from train.selection.pool import Pool
 from train.selection.reading import inconsistency
@@ -35,7 +36,7 @@ from train.stage_settings import (
     LadderSettings,
     RungName,
 )
-from train.student import FIRST_SCORE, Student, initial_student
+from train.student import Student, initial_student
 from train.training_data import TrainingData
 
 FloatArray = NDArray[np.float64]
@@ -184,8 +185,6 @@ def _distilled(split: Split, learnt_from: BoolArray, rate: float) -> Student:
     settings = DistilSettings(epochs=10, learning_rate=rate)
     student = _initial(split)
     evidence = select_evidence(split.data, learnt_from, settings)
-    # At the teacher's mean from the start: with so small a rate the bias would never get there.
-    student.rescale(1.0, float(np.nanmean(evidence.teacher_score)) - FIRST_SCORE)
     distil(
         student, evidence, split.features, settings, seed=split.seed, on_epoch=lambda epoch: None
     )
@@ -231,7 +230,7 @@ def _cft_only(split: Split, rows: IntArray, fraction: float) -> Row:
     tried = []
     for rate in CFT_RATES:
         student = _initial(split)
-        student.rescale(1.0, float(split.data.mos[rows].mean()) - FIRST_SCORE)  # as in distilling
+        start_at(float(split.data.mos[rows].mean()), student, split.features, rows)
         settings = CftOnlySettings(trained="head", learning_rate=rate)
         labelled = LabelledImages(rows, split.data.mos)
         found = fine_tune(student, labelled, split.features, settings, seed=split.seed)

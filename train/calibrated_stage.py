@@ -17,6 +17,7 @@ from train.calibration.rungs import CLOSED
 from train.calibration.trained_rung import OnEpoch, Plan
 from train.checkpoints import Checkpoint
 from train.fine_tune import CalibrateEpoch, LabelledImages, fine_tune
+from train.first_scores import start_at
 from train.run_stage import Run, Trained, finished_or_trained, seed_for, told
 from train.stages import Stage
 from train.student import Student
@@ -66,6 +67,7 @@ def baseline_student(run: Run, name: str, rows: IntArray, *, seed: str) -> Stage
     settings = run.settings.cft_only
 
     def work(student: Student, checkpoint: Checkpoint) -> Trained:
+        start_at(float(run.data.mos[rows].mean()), student, run.views, rows)
         with told(run, name, settings.epochs) as tell:
 
             def on_epoch(epoch: CalibrateEpoch) -> None:
