@@ -89,6 +89,7 @@ def select_evidence(
 
     both_in_training: BoolArray = np.all(in_training[data.pairs], axis=1)
     may_be_used = both_in_training & (settings.pair_weight > 0)
+    may_be_used &= np.random.default_rng(0).random(len(data.pairs)) < settings.pair_fraction
     temperatures = _teacher_temperatures(data, may_be_used, settings)
     prob, certainty = _at_temperature(data, temperatures)
     on_the_sign = settings.pair_loss in ON_THE_SIGN

@@ -85,6 +85,9 @@ class DistilSettings(OptimiserSettings):
     """Score error up to which the point loss is quadratic, on the [0, 1] scale."""
     min_confidence: UnitInterval = 0.1
     """Pairs of lower teacher confidence are discarded."""
+    pair_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the store's pairs that takes part, for studies of how many are worth asking; drawn
+    by chance, a smaller share within every larger one."""
     discard_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each teacher's least confident pairs that is discarded, beside `min_confidence`;
     pairs of equal confidence stay together."""

@@ -97,6 +97,17 @@ def test_pairs_alone_need_no_points():
         select_evidence(no_points, EVERYTHING, DistilSettings())
 
 
+def test_a_smaller_share_of_the_pairs_lies_within_a_larger_one():
+    data, everything = _many_pairs(400), np.ones(60, dtype=bool)
+
+    def used(fraction):
+        settings = DistilSettings(min_confidence=0, pair_fraction=fraction)
+        return {tuple(pair) for pair in select_evidence(data, everything, settings).pairs.tolist()}
+
+    assert used(0.25) < used(0.5) < used(1.0)
+    assert len(used(0.5)) == pytest.approx(0.5 * len(used(1.0)), rel=0.15)
+
+
 def test_a_given_temperature_is_not_fitted():
     settings = DistilSettings(pair_temperature=0.37)
     assert select_evidence(_data(), EVERYTHING, settings).pair_temperatures.tolist() == [0.37]

@@ -17,7 +17,7 @@ def test_every_shipped_config_is_accepted(path):
 
 def test_the_shipped_sweep_is_accepted():
     cells = read_cells(CONFIGS[0].parent / "sweeps" / "ablation.toml")
-    assert len(cells) == 20
+    assert len(cells) == 24
 
 
 def test_the_paper_s_config_holds_the_defaults():
