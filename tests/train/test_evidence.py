@@ -98,7 +98,7 @@ def test_pairs_alone_need_no_points():
 
 
 def test_a_smaller_share_of_the_pairs_lies_within_a_larger_one():
-    data, everything = _many_pairs(400), np.ones(60, dtype=bool)
+    data, everything = _many_pairs(400)[0], np.ones(60, dtype=bool)
 
     def used(fraction):
         settings = DistilSettings(min_confidence=0, pair_fraction=fraction)
