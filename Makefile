@@ -35,9 +35,13 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The tests that kill processes on purpose, at length; `make test` runs them with fewer kills.
-.PHONY: test-crash
+.PHONY: test-crash test-long
 test-crash: setup
 	LEAF_LONG_TESTS=1 $(BIN)/python -m pytest -m crash
+
+# These, and a student of the paper's size, which `make test` leaves out.
+test-long: setup
+	LEAF_LONG_TESTS=1 $(BIN)/python -m pytest -m "crash or slow"
 
 check: setup format-check lint types boundaries docs-check test test-train-alone
 

@@ -1,6 +1,7 @@
 """The student of the paper, at its size, through the code that trains and exports all others."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -14,6 +15,14 @@ from train.settings import ImageSettings, RunSettings, StudentSettings
 from train.stage_settings import DistilSettings
 from train.stages import Stage, save_stage
 from train.student import initial_student
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "LEAF_LONG_TESTS" not in os.environ,
+        reason="350 MB of weights, a checkpoint of 1 GB, a minute or two: make test-long",
+    ),
+]
 
 
 class Noise:
