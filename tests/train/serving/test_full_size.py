@@ -43,7 +43,6 @@ def folder(tmp_path):
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.slow
 def test_convnext_base_goes_a_step_is_kept_exported_and_agrees_with_its_onnx_model(folder):
     settings = StudentSettings(backbone="convnext_base", init="random")
     student = initial_student(settings, seed=0)
