@@ -26,17 +26,6 @@ RungName = Literal[
     "full_pull",
     "residual",
 ]
-ALL_RUNGS: tuple[RungName, ...] = (
-    "none",
-    "shift_and_scale",
-    "logistic",
-    "isotonic",
-    "ridge",
-    "head",
-    "full",
-    "full_pull",
-    "residual",
-)
 
 
 class OptimiserSettings(Settings):

@@ -6,14 +6,14 @@ from schemas.errors import NotEnoughData, TrainingError
 from train.calibration.folds import folds_by_group
 from train.calibration.labelled import Labelled
 from train.calibration.ladder import climb
-from train.calibration.rungs import RANK_PRESERVING, fit_closed_form, see
+from train.calibration.rungs import RANK_PRESERVING, RUNGS, fit_closed_form, see
 from train.calibration.trained_rung import Plan
 from train.checkpoints import Checkpoint
 from train.evaluation.metrics import srcc
 from train.features import FrozenFeatures
 from train.scoring import score_pictures
 from train.settings import StudentSettings
-from train.stage_settings import ALL_RUNGS, CalibrateSettings, LadderSettings
+from train.stage_settings import CalibrateSettings, LadderSettings
 from train.student import initial_student
 
 COUNT, WIDTH = 120, 64
@@ -55,7 +55,7 @@ def scores_of(climbed, views, rows):
 REST = np.arange(60, COUNT)
 
 
-@pytest.mark.parametrize("rung", ALL_RUNGS)
+@pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_every_rung_gives_a_student_that_scores_as_the_table_says(features, rung, hidden):
     views, labelled, student = FrozenFeatures(features), labels(features), student_of(hidden=hidden)
@@ -258,7 +258,7 @@ def test_a_student_without_numbers_is_refused(features):
 
 def test_the_full_rung_is_the_fine_tuning_that_the_settings_describe():
     own = FAST.model_copy(update={"trained": "head", "pull_weight": 0.25})
-    ladder = plan(*ALL_RUNGS, fine_tuning=own, pull_weight=0.5)
+    ladder = plan(*RUNGS, fine_tuning=own, pull_weight=0.5)
     assert ladder.settings_of("full") == own
     pulled = ladder.settings_of("full_pull")
     assert (pulled.trained, pulled.pull_weight) == ("all", 0.5)
