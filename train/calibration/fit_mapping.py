@@ -18,7 +18,10 @@ LEAST_RISE = 1e-3
 
 WIDEST_SPAN = 3.0
 """A logistic that spans more than so many times the range of the opinions is a line or an
-exponential where there are scores: what it says of others would be without measure."""
+exponential where there are scores: what it says beyond them is without measure."""
+
+BEND_KNOTS = 33
+"""Straight pieces that stand for such a bend; they miss it by less than a thousandth of it."""
 
 NO_SPREAD = 1e-12
 SAME_PLACE = 1e-9
@@ -57,12 +60,16 @@ def fit_logistic(scores: FloatArray, mos: FloatArray) -> Mapping:
         mos: (R,) finite.
 
     Returns:
-        The line of `fit_linear` where no such curve can be trusted, or only a part of it is used.
+        The line of `fit_linear` where no such curve can be trusted. Where the scores see only a
+        bend of it, the bend in straight pieces, almost flat beyond the scores.
     """
     curve = fit_rising_curve(scores, mos, parameters=4)
-    if curve is None or curve.span > WIDEST_SPAN * float(np.ptp(mos)):
+    if curve is None:
         return fit_linear(scores, mos)
     slope = _least_slope(scores, mos)
+    if curve.span > WIDEST_SPAN * float(np.ptp(mos)):
+        knots = np.linspace(float(scores.min()), float(scores.max()), BEND_KNOTS)
+        return _joined(knots, curve(knots) + slope * knots, scores, mos, beyond=slope)
     error = float((curve(scores) + slope * scores - mos).mean())
     return Mapping("logistic", (curve.low - error, curve.span, curve.centre, curve.width, slope))
 
@@ -95,9 +102,22 @@ def fit_isotonic(scores: FloatArray, mos: FloatArray) -> Mapping:
     centres, levels = _pooled(places, heights, counts, least_step=SAME_PLACE * float(np.ptp(mos)))
     slope = _least_slope(scores, mos)
     levels = levels + slope * (centres - scores.mean())
-    found = Mapping("piecewise", (slope, slope, *centres.tolist(), *levels.tolist()))
+    return _joined(centres, levels, scores, mos, beyond=slope)
+
+
+def _joined(
+    knots: FloatArray,
+    heights: FloatArray,
+    scores: FloatArray,
+    mos: FloatArray,
+    *,
+    beyond: float,
+) -> Mapping:
+    """Straight lines between knots, `beyond` as the slope elsewhere, moved to mean error 0."""
+    ends = (beyond, beyond)
+    found = Mapping("piecewise", (*ends, *knots.tolist(), *heights.tolist()))
     error = float((found(scores) - mos).mean())
-    return Mapping("piecewise", (slope, slope, *centres.tolist(), *(levels - error).tolist()))
+    return Mapping("piecewise", (*ends, *knots.tolist(), *(heights - error).tolist()))
 
 
 def _pooled(

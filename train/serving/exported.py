@@ -16,7 +16,7 @@ from train.serving.export_names import (
     HEAD_PREFIX,
     PREPROCESSING_FILE,
 )
-from train.serving.scorer import Scorer, run_scorer
+from train.serving.scorer import Scorer, only_scoring, run_scorer
 from train.settings import ImageSettings, StudentSettings
 from train.stages import DAMAGE, WEIGHTS_FILE
 from train.student import empty_student
@@ -48,7 +48,7 @@ def export_scorer(folder: Path) -> Scorer:
         interval = calibration["interval"]
         return Scorer(
             str(ours["name"]),
-            student.to(compute_device("auto")),
+            only_scoring(student).to(compute_device("auto")),
             ImageSettings(crop_px=how["crop_px"], short_side_px=how["short_side_px"]),
             Mapping.from_dict(calibration["mapping"]),
             None if interval is None else float(interval["half_width"]),

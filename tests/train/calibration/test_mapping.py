@@ -118,6 +118,17 @@ def test_a_bend_is_found_by_the_curves_and_not_by_the_line():
     assert errors["isotonic"] == pytest.approx(0.02, abs=0.004)
 
 
+def test_a_bend_without_end_is_followed_and_not_continued():
+    """An exponential is a logistic of endless span: what 12 scores say of a 13th has a bound."""
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0, 3, 200)
+    mos = 0.04 * np.exp(scores) + 0.01 * rng.standard_normal(200)
+    mapping = fit_logistic(scores, mos)
+    assert mapping.kind == "piecewise"
+    assert np.sqrt(np.mean((mapping(scores) - mos) ** 2)) == pytest.approx(0.01, abs=0.002)
+    assert mapping(np.array([6.0]))[0] < mos.max() + 0.02
+
+
 def test_isotonic_is_the_pool_adjacent_violators_fit_before_it_is_centred():
     isotonic = pytest.importorskip("sklearn.isotonic")
     scores, mos = example(1, 80)
