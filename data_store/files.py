@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
         raise
     reach("write.renamed")
-    flush_folder(path.parent)
+    flush(path.parent)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -50,9 +50,9 @@ def leads_out(path: Path, top: Path) -> bool:
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
 
 
-def flush_folder(folder: Path) -> None:
-    """Make renames in a folder last: a rename is only as durable as the entry it made."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Make a file last, or in a folder what was renamed: that is only as durable as its entry."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

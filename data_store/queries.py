@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from data_store.index import query
 from data_store.layout import Store
+from schemas.scale import LEVEL_WORDS
 
 
 def teachers(store: Store) -> pa.Table:
@@ -73,6 +74,50 @@ def teacher_pairs(store: Store, teacher_id: str, *, prompt_id: str | None = None
         group by all order by image_a, image_b
         """,
         {"teacher_id": teacher_id, "prompt_id": prompt_id},
+    )
+
+
+def point_evidence(store: Store, teacher_id: str) -> pa.Table:
+    """What a teacher says of each image: image_id, score, confidence, a probability per level word.
+
+    Where several prompts were asked, all are means over the prompts.
+    """
+    levels = ", ".join(
+        f"avg(level_probs[{place}] order by prompt_id) as {word}"
+        for place, word in enumerate(LEVEL_WORDS, start=1)
+    )
+    return query(
+        store,
+        f"""
+        select image_id, avg(score order by prompt_id) as score,
+            avg(confidence order by prompt_id) as confidence, {levels}
+        from points
+        where teacher_id = $teacher_id and image_id in (select image_id from images)
+        group by image_id order by image_id
+        """,
+        {"teacher_id": teacher_id},
+    )
+
+
+def pair_evidence(store: Store, teacher_id: str) -> pa.Table:
+    """What a teacher says of each pair: image_a, image_b, preference_prob, confidence, both logits.
+
+    Where several prompts were asked, all are means over the prompts; confidence is the view's
+    `confidence_mean`.
+    """
+    return query(
+        store,
+        """
+        select image_a, image_b,
+            avg(preference_prob order by prompt_id) as preference_prob,
+            avg(confidence_mean order by prompt_id) as confidence,
+            avg(logit_ab order by prompt_id) as logit_ab,
+            avg(logit_ba order by prompt_id) as logit_ba
+        from pairs
+        where teacher_id = $teacher_id
+        group by image_a, image_b order by image_a, image_b
+        """,
+        {"teacher_id": teacher_id},
     )
 
 

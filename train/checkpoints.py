@@ -7,7 +7,6 @@ means is for `loop.py`.
 """
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
-from data_store.files import TEMPORARY_PREFIX, flush_folder, temporary_beside
+from data_store.files import TEMPORARY_PREFIX, flush, temporary_beside
 from schemas.errors import TrainingError
 from train.settings import CHECKPOINT_S
 
@@ -70,12 +69,12 @@ class Checkpoint:
         temporary = temporary_beside(self._path)
         try:
             save_file(tensors, temporary, metadata={"facts": json.dumps(state.facts)})
-            _flush(temporary)
+            flush(temporary)
             temporary.replace(self._path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        flush_folder(self._folder)
+        flush(self._folder)
         self._saved_at = time.monotonic()
         self._cost_s = self._saved_at - start
 
@@ -114,11 +113,3 @@ def tidy(run: Path) -> None:
         path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_store import queries
-from data_store.index import query
 from data_store.layout import Store
 from schemas.errors import InputError, NotEnoughData
 from schemas.scale import LEVEL_WORDS
@@ -132,8 +131,8 @@ def read_training_data(store: Store, teacher_ids: str | Sequence[str]) -> Traini
     Pairs are not merged: each teacher's preference of a pair is a row of its own.
     """
     teachers = sorted([teacher_ids] if isinstance(teacher_ids, str) else teacher_ids)
-    points = [query(store, _POINTS, {"teacher_id": teacher}) for teacher in teachers]
-    judged = [query(store, _PAIRS, {"teacher_id": teacher}) for teacher in teachers]
+    points = [queries.point_evidence(store, teacher) for teacher in teachers]
+    judged = [queries.pair_evidence(store, teacher) for teacher in teachers]
     human = queries.human_scores(store)
     images = _judged_images(store, points, judged, human)
     ids = images.column("image_id").combine_chunks()
@@ -168,33 +167,6 @@ def read_training_data(store: Store, teacher_ids: str | Sequence[str]) -> Traini
 
 # Where several prompts were asked, all columns are means over them, added up in a fixed order: a
 # sum of three numbers depends on it in the last bit, and a run could not be continued.
-_POINTS = f"""
-    select image_id,
-        avg(score order by prompt_id) as score,
-        avg(confidence order by prompt_id) as confidence,
-        {
-    ", ".join(
-        f"avg(level_probs[{place}] order by prompt_id) as {word}"
-        for place, word in enumerate(LEVEL_WORDS, start=1)
-    )
-}
-    from points
-    where teacher_id = $teacher_id and image_id in (select image_id from images)
-    group by image_id order by image_id
-"""
-
-_PAIRS = """
-    select image_a, image_b,
-        avg(preference_prob order by prompt_id) as preference_prob,
-        avg(confidence_mean order by prompt_id) as confidence,
-        avg(logit_ab order by prompt_id) as logit_ab,
-        avg(logit_ba order by prompt_id) as logit_ba
-    from pairs
-    where teacher_id = $teacher_id
-    group by image_a, image_b order by image_a, image_b
-"""
-
-
 def _judged_images(
     store: Store, points: list[pa.Table], pairs: list[pa.Table], human: pa.Table
 ) -> pa.Table:

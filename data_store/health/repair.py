@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from data_store.console import say
 from data_store.faults import reach
-from data_store.files import flush_folder
+from data_store.files import flush
 from data_store.folders import LocalFolder, not_writable
 from data_store.health.findings import Finding, Remedy, Report
 from data_store.health.other_files import QUARANTINE
@@ -122,8 +122,8 @@ def _rename(store: Store, name: str, target: str) -> bool:
     try:
         goal.parent.mkdir(parents=True, exist_ok=True)
         source.rename(goal)
-        flush_folder(goal.parent)
-        flush_folder(source.parent)
+        flush(goal.parent)
+        flush(source.parent)
     except FileNotFoundError:
         raise
     except OSError as error:

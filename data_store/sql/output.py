@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from data_store.console import json_text, print_table
-from data_store.files import flush_folder, temporary_beside
+from data_store.files import flush, temporary_beside
 from data_store.folders import not_writable
 from data_store.layout import Store
 from data_store.sql.user_query import QueryResult
@@ -146,7 +146,7 @@ def _appearing(target: Path) -> Iterator[Path]:
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(target)
-        flush_folder(target.parent)
+        flush(target.parent)
     except OSError as error:
         raise not_writable(error, target) from error
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_store.files import TEMPORARY_PREFIX, flush_folder
+from data_store.files import TEMPORARY_PREFIX, flush
 from schemas.errors import InputError
 
 
@@ -56,7 +56,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for file in filling.iterdir():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-        flush_folder(filling)
+        flush(filling)
         if path.exists():
             old = _beside(path)
             path.rename(old)
@@ -64,7 +64,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             filling.rename(path)
-        flush_folder(path.parent)
+        flush(path.parent)
     finally:
         shutil.rmtree(filling, ignore_errors=True)
 
