@@ -1,10 +1,10 @@
 """Merge many small shards into few, without losing, repeating or hiding a row.
 
 Shards are merged only with others of the same table, teacher and producer, so that every row
-keeps its provenance. A merged shard is committed, read back and compared with its name before
-the shards it replaces are deleted; until they are gone the views choose between equal rows. If
-the process dies anywhere, running it again finishes the work; readers that were using a deleted
-shard ask again.
+keeps its provenance, and of the same width where they hold states. A merged shard is committed,
+read back and compared with its name before the shards it replaces are deleted; until they are
+gone the views choose between equal rows. If the process dies anywhere, running it again finishes
+the work; readers that were using a deleted shard ask again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,17 @@ from data_store.layout import Shard, Store
 from data_store.shards import check_bytes, commit_rows
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
 from schemas.fields import key_columns
+from schemas.packed import of_width
 from schemas.tables import TABLES
 
 ROWS_PER_SHARD = 1_000_000
 """About 60 MB of points: a merge holds one such shard in memory."""
 
+BYTES_PER_SHARD = 1 << 28
+"""256 MiB: states are wide, and a million rows of them would be gigabytes."""
+
 SMALL_BELOW = 0.5
-"""A shard with less than this share of the wanted rows is worth merging."""
+"""A shard with less than this share of the wanted rows, and bytes, is worth merging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class _Listed:
     schema_version: int
     generation: int
     overlapping: bool
+    width: int
+    file_bytes: int
 
     def file(self, store: Store) -> ShardFile:
         return ShardFile(str(store.root / self.shard.name), self.schema_version, self.overlapping)
@@ -61,7 +67,8 @@ def compact(store: Store, *, rows_per_shard: int = ROWS_PER_SHARD) -> CompactSum
 
     Args:
         store: which store.
-        rows_per_shard: how many rows a merged shard should have at most.
+        rows_per_shard: how many rows a merged shard should have at most; it has fewer where they
+            come to more than `BYTES_PER_SHARD`.
 
     Raises:
         ShardDamaged: a shard cannot be read; `store verify` says more.
@@ -113,7 +120,8 @@ def _delete(store: Store, replaced: Sequence[_Listed]) -> None:
 def _list(connection: duckdb.DuckDBPyConnection) -> list[_Listed]:
     rows = connection.execute(
         "select table_name, path, teacher_id, producer, row_count, schema_version, generation,"
-        " overlapping from shards order by table_name, teacher_id, producer, number"
+        " overlapping, width, file_bytes"
+        " from shards order by table_name, teacher_id, producer, width, number"
     ).fetchall()
     return [_Listed(Shard(table, path), *others) for table, path, *others in rows]
 
@@ -123,18 +131,23 @@ def _merges(listed: Sequence[_Listed], rows_per_shard: int) -> Iterator[list[_Li
 
     A shard that shares keys is merged even alone: its copies of rows that stand elsewhere go.
     """
-    for _, group in groupby(listed, lambda one: (one.shard.table, one.teacher_id, one.producer)):
+    for _, group in groupby(listed, _alike):
         merge: list[_Listed] = []
-        rows = 0
+        rows = size = 0
         for one in group:
-            if one.row_count >= SMALL_BELOW * rows_per_shard and not one.overlapping:
+            share = max(one.row_count / rows_per_shard, one.file_bytes / BYTES_PER_SHARD)
+            if share >= SMALL_BELOW and not one.overlapping:
                 continue
-            if merge and rows + one.row_count > rows_per_shard:
+            rows, size = rows + one.row_count, size + one.file_bytes
+            if merge and (rows > rows_per_shard or size > BYTES_PER_SHARD):
                 yield from _worthwhile(merge)
-                merge, rows = [], 0
+                merge, rows, size = [], one.row_count, one.file_bytes
             merge.append(one)
-            rows += one.row_count
         yield from _worthwhile(merge)
+
+
+def _alike(one: _Listed) -> tuple[str, str, str, int]:
+    return one.shard.table, one.teacher_id, one.producer, one.width
 
 
 def _worthwhile(merge: list[_Listed]) -> list[list[_Listed]]:
@@ -165,7 +178,7 @@ def _rows_that_stand(
 ) -> pa.Table:
     """The rows of these shards that the views show, in the present schema."""
     table = merge[0].shard.table
-    schema = TABLES[table]
+    schema = of_width(TABLES[table], merge[0].width)
     columns = ", ".join(schema.names)
     apart = [one.file(store) for one in merge if not one.overlapping]
     found = [connection.sql(f"select {columns} from ({all_rows(table, apart)})").to_arrow_table()]

@@ -34,6 +34,8 @@ EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 PLAIN_LINE_EVERY_S = 30.0
 PIPE_COLUMNS = 100_000
+SHOWN_BYTES = 16
+"""Of a cell of bytes in a table: a state has thousands."""
 
 
 class Progress(Protocol):
@@ -170,6 +172,9 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bytes):
+        start = value[:SHOWN_BYTES].hex()
+        return start if len(value) <= SHOWN_BYTES else f"{start}… ({len(value)} bytes)"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

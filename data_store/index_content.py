@@ -13,6 +13,7 @@ from data_store.shards import check_bytes, read_footer
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
 from schemas.fields import field, key_columns
 from schemas.ids import sha256_text
+from schemas.packed import width_of, with_widths
 from schemas.tables import TABLES
 
 SHARDS = pa.schema(
@@ -34,6 +35,11 @@ SHARDS = pa.schema(
         field("writer", pa.string(), doc="release of leaf-iqa that wrote it"),
         field("host", pa.string(), doc="machine that wrote it"),
         field("created", pa.string(), doc="when it was written, by that machine's clock, ISO 8601"),
+        field(
+            "width",
+            pa.int32(),
+            doc="numbers in each state; 0 where the table has no states",
+        ),
         field("overlapping", pa.bool_(), doc="whether another shard may hold one of its keys"),
     ]
 )
@@ -144,6 +150,7 @@ def _shard_row(store: Store, shard: Shard, number: int) -> dict[str, object]:
         "file_bytes": (store.root / shard.name).stat().st_size,
         "schema_version": int(notes["schema_version"]),
         "generation": int(notes.get("generation", "0")),
+        "width": width_of(with_widths(TABLES[shard.table], footer.schema.to_arrow_schema())),
         "overlapping": False,
         **{
             name: notes.get(name, "")

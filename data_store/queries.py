@@ -1,5 +1,7 @@
 """The questions that our own commands ask the store: one named query, one function."""
 
+from typing import Literal
+
 import pyarrow as pa
 
 from data_store.index import query
@@ -144,22 +146,27 @@ def images_without_point(
         prompt_id: what is asked.
         folder: only images with a file below this absolute folder; None for all.
     """
-    return query(
-        store,
-        f"""
-        select image_id, min(path) as path from image_files
-        where {_BELOW_FOLDER} and image_id not in (
-            select image_id from points
-            where teacher_id = $teacher_id and prompt_id = $prompt_id
-        )
-        group by image_id order by image_id
-        """,
-        {"teacher_id": teacher_id, "prompt_id": prompt_id, "folder": folder},
-    )
+    asked = {"teacher_id": teacher_id, "prompt_id": prompt_id, "folder": folder}
+    return query(store, _IMAGES_WITHOUT.format(table="points"), asked)
 
 
-def count_answered(store: Store, teacher_id: str, prompt_id: str, *, folder: str | None) -> int:
-    """How many images this teacher has answered this prompt about; arguments as above."""
+def images_without_state(
+    store: Store, teacher_id: str, prompt_id: str, *, folder: str | None
+) -> pa.Table:
+    """Images whose state under this prompt is not stored; arguments and columns as above."""
+    asked = {"teacher_id": teacher_id, "prompt_id": prompt_id, "folder": folder}
+    return query(store, _IMAGES_WITHOUT.format(table="embeddings"), asked)
+
+
+def count_answered(
+    store: Store,
+    teacher_id: str,
+    prompt_id: str,
+    *,
+    folder: str | None,
+    table: Literal["points", "embeddings"] = "points",
+) -> int:
+    """How many images this teacher has a row about for this prompt; arguments as above."""
     # Only a folder needs the paths, and these are most of what a large store would have to read.
     below = (
         ""
@@ -169,7 +176,7 @@ def count_answered(store: Store, teacher_id: str, prompt_id: str, *, folder: str
     counted = query(
         store,
         f"""
-        select count(*) as n from points
+        select count(*) as n from {table}
         where teacher_id = $teacher_id and prompt_id = $prompt_id {below}
         """,
         {"teacher_id": teacher_id, "prompt_id": prompt_id}
@@ -209,3 +216,12 @@ _BELOW_FOLDER = (
     "($folder::varchar is null or starts_with(path, $folder || '/')"
     " or starts_with(path, $folder || '::') or path = $folder)"
 )
+
+_IMAGES_WITHOUT = f"""
+    select image_id, min(path) as path from image_files
+    where {_BELOW_FOLDER} and image_id not in (
+        select image_id from {{table}}
+        where teacher_id = $teacher_id and prompt_id = $prompt_id
+    )
+    group by image_id order by image_id
+"""

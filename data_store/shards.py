@@ -18,12 +18,16 @@ from data_store.layout import Shard, Store, shard_name
 from schemas.errors import ShardDamaged
 from schemas.fields import repeating_columns, schema_version
 from schemas.ids import sha256_bytes
+from schemas.packed import fits, with_widths
 from schemas.rows import check_table
 from schemas.tables import TABLES
 from schemas.upgrades import schema_of
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB reads one row group per thread; this is its own default size."""
+
+ROW_GROUP_BYTES = 1 << 25
+"""32 MiB: rows with states are read group by group, and a group is in memory whole."""
 
 LEADS_OUT = "the shard is a link out of the store, and queries read nothing that is not in it"
 REFILL = "run `store verify --repair`; it says which command refills the shard"
@@ -54,8 +58,8 @@ def commit_rows(
         StoreNotWritable: the disk is full, or the store may not be written.
         StoreUnreachable: the object storage does not answer.
     """
-    schema = TABLES[table]
-    check_table(rows, schema)
+    check_table(rows, TABLES[table])
+    schema = with_widths(TABLES[table], rows.schema)
     provenance = {
         "producer": producer,
         "teacher_id": teacher_id,
@@ -146,7 +150,7 @@ def check_footer(footer: pq.FileMetaData, shard: Shard, *, where: str | Path) ->
     except (pa.ArrowException, ValueError) as error:
         what = f"the shard's columns cannot be read: {first_line(error)}"
         raise ShardDamaged(what, where=where, fix=REFILL) from error
-    if version < 1 or not found.equals(schema_of(table, version), check_metadata=False):
+    if version < 1 or not fits(found, schema_of(table, version)):
         raise ShardDamaged(
             f"the shard's columns are not those of {table} version {version}:"
             f" {', '.join(str(field).removeprefix('pyarrow.Field<')[:-1] for field in found)}",
@@ -165,6 +169,11 @@ def first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
+def _row_group_rows(schema: pa.Schema) -> int:
+    widths = [kind.byte_width for kind in schema.types if pa.types.is_fixed_size_binary(kind)]
+    return min(ROW_GROUP_ROWS, max(1, ROW_GROUP_BYTES // (sum(widths) or 1)))
+
+
 def _version(footer: pq.FileMetaData) -> int:
     text = (footer.metadata or {}).get(b"schema_version", b"")
     return int(text) if text.isdigit() else 0
@@ -179,7 +188,7 @@ def _parquet_bytes(rows: pa.Table, schema: pa.Schema, provenance: dict[str, str]
         pa.Table.from_arrays(rows.columns, schema=stamped),
         sink,
         compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
+        row_group_size=_row_group_rows(schema),
         write_page_checksum=True,
         use_dictionary=repeating_columns(schema),
     )

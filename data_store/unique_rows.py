@@ -23,6 +23,7 @@ _SQL_TYPES = {
     pa.float32(): "float",
     pa.float64(): "double",
     pa.timestamp("us"): "timestamp",
+    pa.binary(): "blob",
 }
 _CHOICE = {
     # A group that was given stands before one that was found, and both before none; of two looks

@@ -360,6 +360,18 @@ select
     [e1 / mass, e2 / mass, e3 / mass, e4 / mass, e5 / mass] as level_probs
 from relative;
 
+create or replace view embeddings as
+select
+    image_id,
+    teacher_id,
+    prompt_id,
+    octet_length(state) // 2 as width,
+    state,
+    prompt_tokens,
+    cached_tokens,
+    shard
+from {embeddings};
+
 create or replace view mos as
 select *, (mos - scale_min) / (scale_max - scale_min) as mos_unit
 from {mos};

@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 from schemas.errors import RowRefused
 from schemas.evidence import EVIDENCE
 from schemas.fields import numeric_range, table_name
+from schemas.packed import fits, is_packed, item_type, numbers, with_widths
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Turn rows into a table of exactly this schema.
+    """Turn rows into a table of exactly this schema; packed columns get the width of the rows.
 
     Raises:
         RowRefused: a key is unknown or missing, a value is null, of the wrong type or length,
@@ -34,7 +35,10 @@ def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
         if row.keys() != expected:
             _refuse_keys(number, set(row.keys()), expected, schema)
     columns = [_column(rows, field, schema) for field in schema]
-    table = pa.Table.from_arrays(columns, schema=schema)
+    found = pa.schema(
+        [(field.name, column.type) for field, column in zip(schema, columns, strict=True)]
+    )
+    table = pa.Table.from_arrays(columns, schema=with_widths(schema, found))
     check_table(table, schema)
     return table
 
@@ -45,7 +49,8 @@ def check_table(table: pa.Table, schema: pa.Schema) -> None:
     Raises:
         RowRefused: with the first row and column that do not fit.
     """
-    if not table.schema.equals(schema, check_metadata=False):
+    no_rows = not table.num_rows and table.schema.equals(schema, check_metadata=False)
+    if not no_rows and not fits(table.schema, schema):
         raise RowRefused(
             f"the columns are {table.schema.names}, not {schema.names}, or differ in type",
             where=f"table {table_name(schema)}",
@@ -56,7 +61,10 @@ def check_table(table: pa.Table, schema: pa.Schema) -> None:
         if not field.nullable and column.null_count:
             row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
             _refuse(row, field, schema, "is null")
-        _check_range(column, field, schema)
+        if is_packed(field):
+            _check_packed(column, field, schema)
+        else:
+            _check_range(column, field, schema)
     rule = EVIDENCE.get(table_name(schema))
     if rule and not (there := rule.is_there(table)).all():
         row = int(np.flatnonzero(~there)[0])
@@ -65,11 +73,31 @@ def check_table(table: pa.Table, schema: pa.Schema) -> None:
 
 def _column(rows: Sequence[Mapping[str, Any]], field: pa.Field, schema: pa.Schema) -> pa.Array:
     values = [row[field.name] for row in rows]
+    if is_packed(field):
+        return _packed(values, field, schema)
     column = _array(values, field.type)
     if column is None:
         number = next(i for i, value in enumerate(values) if _array([value], field.type) is None)
         _refuse(number, field, schema, f"is {values[number]!r}, not {field.type}")
     return column
+
+
+def _packed(values: Sequence[Any], field: pa.Field, schema: pa.Schema) -> pa.Array:
+    """Bytes as binary of one width: that of the column, or of the first value where it has none."""
+    item = item_type(field)
+    width = 0 if pa.types.is_binary(field.type) else field.type.byte_width
+    for number, value in enumerate(values):
+        if value is None:
+            _refuse(number, field, schema, "is null")
+        if not isinstance(value, bytes):
+            _refuse(number, field, schema, f"is {value!r}, not bytes")
+        if not value or len(value) % item.itemsize:
+            _refuse(number, field, schema, f"is {len(value)} bytes, not one or more {item.name}")
+        width = width or len(value)
+        if len(value) != width:
+            problem = f"is {len(value)} bytes, not {width} as the rows before it or its column"
+            _refuse(number, field, schema, problem)
+    return pa.array(values, type=pa.binary(width) if width else field.type)
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
@@ -97,6 +125,17 @@ def _are_what_they_seem(values: Sequence[Any], kind: pa.DataType) -> bool:
         )
     whole = all(issubclass(one, int | np.integer) for one in types)
     return bool not in types and (whole or not pa.types.is_integer(kind))
+
+
+def _check_packed(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:
+    if pa.types.is_binary(column.type):
+        return  # without rows there is no width
+    values = numbers(column, item_type(field))
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        row, place = np.argwhere(wrong)[0]
+        problem = f"holds {values[row, place]} at place {place}, not a finite number"
+        _refuse(int(row), field, schema, problem)
 
 
 def _check_range(column: pa.Array, field: pa.Field, schema: pa.Schema) -> None:

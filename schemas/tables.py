@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from schemas.embeddings import EMBEDDINGS
 from schemas.fields import table_name
 from schemas.images import IMAGES
 from schemas.mos import MOS
@@ -13,8 +14,8 @@ from schemas.rejections import REJECTIONS
 
 TABLES: dict[str, pa.Schema] = {
     table_name(schema): schema
-    for schema in (IMAGES, POINTS, PAIRS, PROBES, MOS, PREDICTIONS, REJECTIONS)
+    for schema in (IMAGES, POINTS, PAIRS, PROBES, EMBEDDINGS, MOS, PREDICTIONS, REJECTIONS)
 }
 
-BY_TEACHER = ("points", "pairs", "probes")
+BY_TEACHER = ("points", "pairs", "probes", "embeddings")
 """Tables whose shards lie in one folder per teacher."""

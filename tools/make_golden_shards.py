@@ -17,17 +17,20 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pyarrow as pa
 
 from data_store.layout import create_store
 from data_store.shards import commit_rows
 from schemas.fields import numeric_range, schema_version
 from schemas.ids import sha256_text
+from schemas.packed import is_packed, item_type
 from schemas.rows import to_table
 from schemas.tables import BY_TEACHER, TABLES
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "shards"
 ROWS = 3
+STATE_WIDTH = 4
 WORDS = {"grouped_by": ("alone", "given", "look_alike"), "kind": ("sentinel", "blank")}
 """Columns with few values have real ones."""
 
@@ -56,7 +59,7 @@ def make_golden_shards(folder: Path) -> list[Path]:
                 teacher_id=sha256_text("teacher") if table in BY_TEACHER else "",
             )
             shutil.copyfile(shard, kept)
-        text = json.dumps(rows, indent=1, ensure_ascii=False, default=datetime.isoformat)
+        text = json.dumps(rows, indent=1, ensure_ascii=False, default=_text)
         kept.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
         written.append(kept)
     return written
@@ -64,6 +67,10 @@ def make_golden_shards(folder: Path) -> list[Path]:
 
 def _nameless_machine() -> AbstractContextManager[object]:
     return mock.patch.object(platform, "node", return_value="golden")
+
+
+def _text(value: datetime | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else value.isoformat()
 
 
 def _row(schema: pa.Schema, number: int) -> Mapping[str, Any]:
@@ -86,6 +93,14 @@ def _value(field: pa.Field, number: int) -> Any:
         return datetime(2026, 11, 21, 12) + timedelta(days=number, microseconds=number)
     if pa.types.is_string(field.type):
         return sha256_text(f"{field.name} {number}")
+    return _packed(field, number) if is_packed(field) else _number(field, number)
+
+
+def _packed(field: pa.Field, number: int) -> bytes:
+    return np.linspace(-number, 1, STATE_WIDTH).astype(item_type(field)).tobytes()
+
+
+def _number(field: pa.Field, number: int) -> float | int:
     low, high = numeric_range(field) or (0, 100)
     value = min(low + number + 1, high)
     return value if pa.types.is_floating(field.type) else int(value)

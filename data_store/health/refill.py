@@ -36,7 +36,7 @@ def refill_command(
         return f"annotate import FILE --map … {at}"
     if table in BY_TEACHER:
         # Sentinels and blanks are asked about whenever points are.
-        command = "pairs" if table == "pairs" else "points"
+        command = {"pairs": "pairs", "embeddings": "embed"}.get(table, "points")
         count = " --n-pairs N" if table == "pairs" else ""
         return f"annotate {command} --model {_model(teachers.get(teacher_id))}{count} {at}"
     if table == "rejections" and not producer.startswith("store "):

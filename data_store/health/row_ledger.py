@@ -20,6 +20,7 @@ from schemas.tables import TABLES
 IMAGE_COLUMNS = {
     "points": ("image_id",),
     "pairs": ("image_a", "image_b"),
+    "embeddings": ("image_id",),
     "mos": ("image_id",),
     "predictions": ("image_id",),
 }

@@ -16,6 +16,7 @@ from data_store.layout import Shard, shard_name
 from data_store.shards import REFILL, check_bytes, check_footer, first_line, is_newer
 from schemas.errors import RowRefused, ShardDamaged
 from schemas.ids import sha256_bytes
+from schemas.packed import width_of, with_widths
 from schemas.rows import check_table
 from schemas.tables import BY_TEACHER, TABLES
 from schemas.upgrades import schema_of
@@ -31,6 +32,8 @@ class ShardFacts:
     teacher_ids: frozenset[str]
     """Who answered its rows; empty for tables that no teacher writes."""
     prompt_ids: frozenset[str]
+    width: int
+    """Numbers in each state; 0 where the table has no states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def check_shard(
             fix=REFILL,
         )
     created = notes.get("created", "")
-    return ShardFacts(first, created, frozenset(teachers), frozenset(prompts))
+    width = width_of(with_widths(schema, file.schema_arrow))
+    return ShardFacts(first, created, frozenset(teachers), frozenset(prompts), width)
 
 
 def remains(name: str, data: bytes) -> Remains:

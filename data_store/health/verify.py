@@ -14,6 +14,7 @@ from data_store.folders import LocalFolder
 from data_store.health.findings import Finding, Report, damage, note
 from data_store.health.other_files import other_files
 from data_store.health.row_ledger import RowLedger
+from data_store.health.shard_check import ShardFacts
 from data_store.health.shard_findings import Look, look_at
 from data_store.health.spec_files import SpecFiles, read_spec_files
 from data_store.index import refresh
@@ -48,6 +49,7 @@ def verify(store: Store) -> Report:
                 {one for facts in sound for one in facts.prompt_ids},
             ),
             *_about_rows(ledger),
+            *_about_widths(sound),
         ]
     if any(finding.is_open for finding in findings):
         index = "not looked at, because there is damage"
@@ -135,6 +137,23 @@ def _about_rows(ledger: RowLedger) -> Iterator[Finding]:
             "`store add-images` adds them; until then queries that join `images` leave them out",
             row_count=unknown.times_named,
         )
+
+
+def _about_widths(sound: Sequence[ShardFacts]) -> Iterator[Finding]:
+    """Teachers whose states cannot all be of the teacher that they name."""
+    widths: dict[str, set[int]] = {}
+    for facts in sound:
+        for teacher_id in facts.teacher_ids if facts.width else ():
+            widths.setdefault(teacher_id, set()).add(facts.width)
+    for teacher_id, found in sorted(widths.items()):
+        if len(found) > 1:
+            said = ", ".join(map(str, sorted(found)))
+            yield note(
+                f"embeddings/teacher={teacher_id}",
+                f"its shards hold states of {said} numbers, and one teacher has one width",
+                "find out which shards are another teacher's (column `width` of `shards` in"
+                " `store sql`), move them out of the store, and run `annotate embed` again",
+            )
 
 
 def _marks(store: Store) -> list[tuple[int, int]]:

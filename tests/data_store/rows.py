@@ -4,9 +4,11 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.ids import sha256_text
+from schemas.packed import is_packed
 from schemas.upgrades import schema_of
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "shards"
@@ -18,7 +20,10 @@ PROMPT = sha256_text("prompt")
 def golden_rows(table: str, version: int) -> list[dict]:
     """The rows that the golden shard of a version holds."""
     rows = json.loads((GOLDEN / f"{table}-{version}.json").read_text(encoding="utf-8"))
-    times = [field.name for field in schema_of(table, version) if field.type == pa.timestamp("us")]
+    schema = schema_of(table, version)
+    packed = [field.name for field in schema if is_packed(field)]
+    rows = [row | {name: bytes.fromhex(row[name]) for name in packed} for row in rows]
+    times = [field.name for field in schema if field.type == pa.timestamp("us")]
     return [row | {name: datetime.fromisoformat(row[name]) for name in times} for row in rows]
 
 
@@ -34,6 +39,18 @@ def point(number: int, logprobs: tuple[float, ...] = (-3.0, -2.0, -1.0, -2.0, -3
         "level_logprobs": list(logprobs),
         "given_score": None,
         "given_confidence": None,
+        "prompt_tokens": 30,
+        "cached_tokens": 0,
+    }
+
+
+def embedding(number: int, width: int = 8) -> dict:
+    """A row of `embeddings`; the state tells images apart."""
+    return {
+        "image_id": image_id(number),
+        "teacher_id": TEACHER,
+        "prompt_id": PROMPT,
+        "state": (np.arange(width) / 8 - number).astype("<f2").tobytes(),
         "prompt_tokens": 30,
         "cached_tokens": 0,
     }

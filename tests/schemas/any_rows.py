@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 from schemas.evidence import EVIDENCE
 from schemas.fields import key_columns, numeric_range, table_name
+from schemas.packed import is_packed, of_width
+
+WIDTH = 3
+"""Numbers in each value of a packed column."""
 
 ODD_TEXT = (
     "",
@@ -43,7 +47,8 @@ def rows_of(schema: pa.Schema, *, min_size: int = 1, max_size: int = 8) -> Any:
 
 def row_of(schema: pa.Schema) -> Any:
     """Valid rows; where some must not be null together, they are not."""
-    rows = st.fixed_dictionaries({field.name: values_of(field) for field in schema})
+    columns = of_width(schema, WIDTH)
+    rows = st.fixed_dictionaries({field.name: values_of(field) for field in columns})
     rule = EVIDENCE.get(table_name(schema))
     if rule is None:
         return rows
@@ -52,12 +57,17 @@ def row_of(schema: pa.Schema) -> Any:
 
 def values_of(field: pa.Field) -> Any:
     """Valid values of a column, null among them where it may be null."""
+    if is_packed(field):
+        return _packed(_values(pa.float16(), None))
     values = _values(field.type, numeric_range(field))
     return st.none() | values if field.nullable else values
 
 
 def wrong_values_of(field: pa.Field) -> Any:
     """Values that a column must refuse."""
+    if is_packed(field):
+        odd = st.sampled_from([None, b"", b"\0", bytearray(2 * WIDTH), "text", 1, [1.0] * WIDTH])
+        return odd | _packed(st.sampled_from([np.nan, np.inf, -np.inf]))
     wrong = [_wrong_type(field.type)]
     if not field.nullable:
         wrong.append(st.none())
@@ -74,6 +84,11 @@ def wrong_values_of(field: pa.Field) -> Any:
     elif not (pa.types.is_string(field.type) or pa.types.is_timestamp(field.type)):
         wrong.append(_wrong_numbers(field.type, numeric_range(field)))
     return st.one_of(wrong)
+
+
+def _packed(numbers: Any) -> Any:
+    lists = st.lists(numbers, min_size=WIDTH, max_size=WIDTH)
+    return lists.map(lambda values: np.array(values, "<f2").tobytes())
 
 
 def _with_one_bad_item(vectors: Any, bad: Any) -> Any:
