@@ -5,7 +5,11 @@ import typer
 from annotate.commands.ask import pairs, points
 from annotate.commands.bring import import_judgements
 from annotate.commands.check import audit, estimate
+from annotate.commands.embed import embed
+from annotate.commands.errors import confusion, errors
 from annotate.commands.models import models
+from annotate.commands.readout import readout
+from annotate.commands.tune import tune
 
 app = typer.Typer(
     help="Ask a multimodal teacher about image quality, once, and keep the answers.",
@@ -16,10 +20,15 @@ app = typer.Typer(
 
 app.command()(points)
 app.command()(pairs)
+app.command()(embed)
+app.add_typer(readout, name="readout")
 app.command("import")(import_judgements)
 app.command()(models)
 app.command()(audit)
 app.command()(estimate)
+app.command()(errors)
+app.command()(confusion)
+app.command()(tune)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from annotate.prompts import Prompt
 from annotate.teachers.engine import EngineName, EngineOptions
 from annotate.teachers.teacher import Teacher, find_teacher
 
-TableName = Literal["points", "pairs"]
+TableName = Literal["points", "pairs", "embeddings"]
 
 
 class Pace(NamedTuple):

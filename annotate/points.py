@@ -45,7 +45,7 @@ def plan_points(
     already = sum(
         queries.count_answered(store, teacher_id, one, folder=folder) for one in prompt_ids
     )
-    work = _one_prompt(missing[0]) if len(missing) == 1 else _several_prompts(store, missing)
+    work = Work.of_each(missing[0]) if len(missing) == 1 else _several_prompts(store, missing)
     if not len(work) and not already:
         raise InputError(
             "the store has no image" + (f" below {folder}" if folder else ""),
@@ -90,11 +90,6 @@ def answer_points(
             yield Done(rejections=(unreadable.pop(),))
     while unreadable:
         yield Done(rejections=(unreadable.pop(),))
-
-
-def _one_prompt(missing: pa.Table) -> Work:
-    numbers = np.arange(missing.num_rows, dtype=np.int32)
-    return Work(missing, np.stack([numbers, np.zeros_like(numbers)], axis=1))
 
 
 def _several_prompts(store: Store, missing: Sequence[pa.Table]) -> Work:

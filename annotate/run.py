@@ -48,10 +48,10 @@ def annotate_points(  # noqa: PLR0913 - a run has as many sides as it has
     prompt_ids = [question.prompt_id for question in questions]
     work, already = plan_points(store, teacher.teacher_id, prompt_ids, folder=folder, limit=limit)
     work = share.of_points(work)
-    _remember(store, teacher, prompts)
+    remember(store, teacher, prompts)
     say(f"{len(work)} images to ask about, {already} answered already{share}")
     job = Job(store.address, "points", tuple(prompts), pace)
-    return _summary(teacher, prompt_ids, work, already, executor.run(store, teacher, job, work))
+    return summed_up(teacher, prompt_ids, work, already, executor.run(store, teacher, job, work))
 
 
 def annotate_pairs(  # noqa: PLR0913 - as above
@@ -84,25 +84,27 @@ def annotate_pairs(  # noqa: PLR0913 - as above
     prompt_id = teacher.read(prompt).prompt_id
     asking = Asking(teacher.teacher_id, prompt_id)
     plan = plan_pairs(store, asking, choice, share=share)
-    _remember(store, teacher, [prompt])
+    remember(store, teacher, [prompt])
     say(
         f"{len(plan.work)} pairs to ask about in both orders,"
         f" {plan.answered} answered already{share}{plan.remarks}"
     )
     job = Job(store.address, "pairs", (prompt,), pace)
     receipt = executor.run(store, teacher, job, plan.work)
-    return _summary(teacher, [prompt_id], plan.work, plan.answered, receipt)
+    return summed_up(teacher, [prompt_id], plan.work, plan.answered, receipt)
 
 
-def _remember(store: Store, teacher: Teacher, prompts: Sequence[Prompt]) -> None:
+def remember(store: Store, teacher: Teacher, prompts: Sequence[Prompt]) -> None:
+    """Keep beside the answers who gives them and what is asked, in full."""
     store.write_teacher(teacher.spec)
     for prompt in prompts:
         store.write_prompt(teacher.read(prompt).spec)
 
 
-def _summary(
+def summed_up(
     teacher: Teacher, prompt_ids: Sequence[str], work: Work, already: int, receipt: Receipt
 ) -> RunSummary:
+    """The summary of a run whose planned work led to this receipt."""
     return RunSummary(
         teacher.teacher_id,
         tuple(prompt_ids),

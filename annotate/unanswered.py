@@ -13,10 +13,10 @@ from annotate.work import Work
 from data_store.index import query
 from data_store.layout import Store
 
-_POINTS = """
+_IMAGES = """
     select number from todo join asked using (prompt)
     where (image_id, prompt_id) not in (
-        select (image_id, prompt_id) from points where teacher_id = $teacher_id
+        select (image_id, prompt_id) from {table} where teacher_id = $teacher_id
     )
     order by number
 """
@@ -37,13 +37,13 @@ def unanswered(
     asked = pa.table({"prompt": np.arange(len(prompt_ids)), "prompt_id": list(prompt_ids)})
     ids = work.images.column("image_id")
     number = np.arange(len(work))
-    if table == "points":
+    if table != "pairs":
         rows = {"image_id": ids.take(work.rows[:, 0]), "prompt": work.rows[:, 1]}
     else:
         rows = {"first": ids.take(work.rows[:, 0]), "second": ids.take(work.rows[:, 1])}
     left = query(
         store,
-        _POINTS if table == "points" else _PAIRS,
+        _PAIRS if table == "pairs" else _IMAGES.format(table=table),
         {"teacher_id": teacher_id},
         tables={"todo": pa.table({"number": number, **rows}), "asked": asked},
     )

@@ -13,8 +13,11 @@ Rows = npt.NDArray[np.int32]
 
 LOOKED_UP_AT_A_TIME = 1024
 
-NUMBERED = {"points": (0,), "pairs": (0, 1)}
+NUMBERED = {"points": (0,), "pairs": (0, 1), "embeddings": (0,)}
 """Which columns of `Work.rows` are image numbers."""
+
+UNITS = {"points": "images", "pairs": "pairs", "embeddings": "images"}
+"""What a row of the work is, for the person who watches."""
 
 
 class Work(NamedTuple):
@@ -23,7 +26,13 @@ class Work(NamedTuple):
     images: pa.Table
     """image_id, path; in the order of their numbers."""
     rows: Rows
-    """(M, 2). Points: image number, prompt number. Pairs: the two image numbers."""
+    """(M, 2). Points and states: image number, prompt number. Pairs: the two image numbers."""
+
+    @classmethod
+    def of_each(cls, images: pa.Table) -> "Work":
+        """One prompt about each image, in their order."""
+        numbers = np.arange(images.num_rows, dtype=np.int32)
+        return cls(images, np.stack([numbers, np.zeros_like(numbers)], axis=1))
 
     def __len__(self) -> int:
         """How many rows of the store the work amounts to."""

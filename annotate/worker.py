@@ -3,24 +3,28 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
-from annotate.answer_writer import AnswerWriter
+from annotate.answer_writer import AnswerWriter, Done
+from annotate.embed import answer_states
 from annotate.job import Job
 from annotate.pairs import answer_pairs
 from annotate.points import answer_points
 from annotate.probes import ask_probes
 from annotate.prompts import shipped_prompt
 from annotate.summary import Receipt
+from annotate.teachers.engine import TokenEngine
+from annotate.teachers.states import StateEngine
 from annotate.teachers.teacher import Teacher
 from annotate.unanswered import unanswered
 from annotate.work import Work
 from data_store.layout import Store
 
 ANSWER = {"points": answer_points, "pairs": answer_pairs}
-"""The half of the story that is told here, by the table that the answers go to."""
+"""The half of the story that is told here, by the table that the answers of tokens go to."""
 
 
 class Worker:
@@ -28,7 +32,7 @@ class Worker:
 
     Args:
         store: gets the answers.
-        teacher: who is asked; started here, and asked its probes first.
+        teacher: who is asked; started here. One that answers with tokens is asked its probes first.
         job: what is asked.
 
     Raises:
@@ -40,9 +44,16 @@ class Worker:
         self._teacher = teacher
         self._job = job
         self._questions = [teacher.read(prompt) for prompt in job.prompts]
-        self._engine = teacher.start()
+        self._engine: TokenEngine | StateEngine
+        self._answer: Callable[..., Generator[Done, None, None]]
+        if job.table == "embeddings":
+            self._engine = states = teacher.start_states()
+            self._answer = partial(answer_states, states)
+            return
+        self._engine = tokens = teacher.start()
+        self._answer = partial(ANSWER[job.table], tokens)
         try:
-            self._ask_probes()
+            self._ask_probes(tokens)
         except BaseException:
             self.close()
             raise
@@ -60,8 +71,7 @@ class Worker:
             StoreError: the store cannot be written; what is not committed is lost.
         """
         start_s = time.monotonic()
-        answers = ANSWER[self._job.table](
-            self._engine,
+        answers = self._answer(
             self._questions,
             work,
             teacher_id=self._teacher.teacher_id,
@@ -97,14 +107,14 @@ class Worker:
         """Free the device."""
         self._engine.close()
 
-    def _ask_probes(self) -> None:
+    def _ask_probes(self, engine: TokenEngine) -> None:
         # A run of pairs has the same engine to check, if there are points to check it by.
         asks_points = self._job.table == "points"
         points = self._questions if asks_points else [self._teacher.read(shipped_prompt("point"))]
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         ask_probes(
             self._store,
-            self._engine,
+            engine,
             points,
             teacher_id=self._teacher.teacher_id,
             run_id=f"{started} {platform.node()} {os.getpid()}",

@@ -5,7 +5,7 @@ from typing import Protocol
 from annotate.job import Job
 from annotate.summary import Receipt
 from annotate.teachers.teacher import Teacher
-from annotate.work import Work
+from annotate.work import UNITS, Work
 from data_store.console import progress
 from data_store.layout import Store
 
@@ -31,10 +31,9 @@ class LocalExecutor:
             return Receipt()
         from annotate.worker import Worker
 
-        unit = "images" if job.table == "points" else "pairs"
         worker = Worker(store, teacher, job)
         try:
-            with progress(len(work), label=job.table, unit=unit) as bar:
+            with progress(len(work), label=job.table, unit=UNITS[job.table]) as bar:
 
                 def advance(count: int, rejected: int) -> None:
                     bar.advance(count)

@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from annotate.job import Job, TeacherChoice
 from annotate.summary import Receipt
 from annotate.teachers.teacher import Teacher
-from annotate.work import NUMBERED, Work
+from annotate.work import NUMBERED, UNITS, Work
 from data_store.console import progress, say
 from data_store.layout import Store, open_store
 from schemas.errors import EngineFailed, LeafError
@@ -61,10 +61,9 @@ class RayExecutor:
         if not len(work):
             return Receipt()
         pieces = list(_pieces(work, job, self._num_workers))
-        unit = "images" if job.table == "points" else "pairs"
         answered = rejected = 0
         seconds = 0.0
-        with _cluster(), progress(len(work), label=job.table, unit=unit) as bar:
+        with _cluster(), progress(len(work), label=job.table, unit=UNITS[job.table]) as bar:
             gpus = self._gpus_per_worker
             if gpus is None:
                 has_gpus = ray.cluster_resources().get("GPU", 0) > 0

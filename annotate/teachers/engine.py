@@ -1,17 +1,21 @@
-"""What every engine does: given images and a text, the log-probabilities of chosen next tokens.
+"""What every engine does: given images and a text, one answer, in the order of the requests.
 
-An engine knows nothing of labels, prompts, stores or rows. It takes requests as it has room for
-them and answers in their order, so that reading images, asking and writing overlap.
+Engines of tokens (here) answer with the log-probabilities of chosen next tokens, engines of states
+(`states.py`) with the language model's last hidden state. An engine knows nothing of labels,
+prompts, stores or rows. It takes requests as it has room for them and answers in their order, so
+that reading images, asking and writing overlap.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from PIL.Image import Image
 
 EngineName = Literal["vllm", "transformers", "server"]
+
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
 class TokenRequest(NamedTuple):
@@ -22,6 +26,14 @@ class TokenRequest(NamedTuple):
     """Name of each image's pixels; two requests with the same id show the same pixels."""
     text: str
     token_ids: tuple[int, ...]
+
+
+class AnyAnswer(Protocol):
+    """What all answers of engines have."""
+
+    @property
+    def problem(self) -> str:
+        """Why this one request cannot be answered; empty where it was."""
 
 
 class TokenAnswer(NamedTuple):
@@ -44,14 +56,14 @@ class TokenAnswer(NamedTuple):
         return not self.problem and all(map(math.isfinite, self.logprobs))
 
 
-class TokenEngine(Protocol):
+class Engine(Protocol[Answer_co]):
     """Runs a teacher."""
 
     @property
     def provenance(self) -> str:
         """Engine, version and hardware, for the footer of the shards."""
 
-    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[TokenAnswer]:
+    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[Answer_co]:
         """Answer requests in their order, one answer for each.
 
         Requests are drawn only as there is room: at most `EngineOptions.in_flight` are drawn and
@@ -65,6 +77,10 @@ class TokenEngine(Protocol):
 
     def close(self) -> None:
         """Free the device; the engine is not asked again."""
+
+
+TokenEngine: TypeAlias = Engine[TokenAnswer]
+"""Answers with the log-probabilities of chosen next tokens."""
 
 
 @dataclass(frozen=True, slots=True)

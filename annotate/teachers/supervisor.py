@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Generic, TypeVar
 
-from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenEngine, TokenRequest
+from annotate.teachers.engine import Engine, EngineOptions, TokenAnswer, TokenRequest
 from data_store.console import say
 from schemas.errors import EngineFailed, EngineOutOfMemory, LeafError, TeacherError
 
@@ -25,13 +26,17 @@ STARTS = 3
 PAUSE_S = 5.0
 """Between attempts to start: a GPU gives memory back some seconds after a process has died."""
 
+Answer = TypeVar("Answer")
 
-class Supervised:
-    """A token engine that outlives its engines.
+
+class Supervised(Generic[Answer]):
+    """An engine that outlives its engines.
 
     Args:
         start: starts an engine with the options given to it.
         options: of the first engine; a full device makes them smaller.
+        refused: the answer, of the engine's kind, to a question that will never be answered; it
+            is given the reason.
         pause_s: seconds between attempts to start an engine again, more with each.
 
     Raises:
@@ -40,13 +45,16 @@ class Supervised:
 
     def __init__(
         self,
-        start: Callable[[EngineOptions], TokenEngine],
+        start: Callable[[EngineOptions], Engine[Answer]],
         options: EngineOptions,
         *,
+        # Most engines answer with tokens; the type checker takes `Answer` from `start` alone.
+        refused: Callable[[str], Answer] = TokenAnswer.refused,  # type: ignore[assignment]
         pause_s: float = PAUSE_S,
     ) -> None:
         self._start_engine = start
         self._options = options
+        self._refused = refused
         self._pause_s = pause_s
         self._refused_in_a_row = 0
         self._refused_count = 0
@@ -57,7 +65,7 @@ class Supervised:
         """Of the engine at work now."""
         return self._engine.provenance
 
-    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[TokenAnswer]:
+    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[Answer]:
         """Answer requests in order, whatever happens to the engine; holds only the open ones.
 
         Raises:
@@ -96,7 +104,7 @@ class Supervised:
 
     def _isolate(
         self, group: Sequence[TokenRequest], *, kills: bool
-    ) -> Generator[TokenAnswer, None, bool]:
+    ) -> Generator[Answer, None, bool]:
         """Answer a group in order, and refuse what kills the engine; returns whether it died.
 
         Args:
@@ -117,7 +125,7 @@ class Supervised:
         yield from self._isolate(group[half:], kills=not died)
         return True
 
-    def _alone(self, request: TokenRequest) -> Generator[TokenAnswer, None, bool]:
+    def _alone(self, request: TokenRequest) -> Generator[Answer, None, bool]:
         for _ in range(DEATHS_ALONE):
             if (yield from self._try([request])):
                 return False
@@ -126,10 +134,10 @@ class Supervised:
         if self._refused_in_a_row == REFUSED_IN_A_ROW:
             raise _at_fault(None, f"of {REFUSED_IN_A_ROW} different questions in a row")
         say("one question kills the engine and is refused; the others go on")
-        yield TokenAnswer.refused(f"the engine dies of this question, {DEATHS_ALONE} times alone")
+        yield self._refused(f"the engine dies of this question, {DEATHS_ALONE} times alone")
         return True
 
-    def _try(self, group: Sequence[TokenRequest]) -> Generator[TokenAnswer, None, int]:
+    def _try(self, group: Sequence[TokenRequest]) -> Generator[Answer, None, int]:
         """Ask a few; returns how many were answered before the engine died, if it did."""
         answered = 0
         try:
@@ -141,7 +149,7 @@ class Supervised:
             self._restart(error, len(group) - answered)
         return answered
 
-    def _first_engine(self) -> TokenEngine:
+    def _first_engine(self) -> Engine[Answer]:
         while True:
             try:
                 return self._start_engine(self._options)

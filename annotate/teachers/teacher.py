@@ -14,6 +14,7 @@ from annotate.teachers.engine import EngineName, EngineOptions, TokenEngine
 from annotate.teachers.fingerprint import teacher_spec
 from annotate.teachers.image_tokens import ImageTokens
 from annotate.teachers.presets import PRESETS
+from annotate.teachers.states import StateAnswer, StateEngine
 from schemas.errors import TeacherMissing
 from schemas.teacher_spec import TeacherSpec
 
@@ -61,6 +62,26 @@ class Teacher:
 
         return Supervised(self._engine, self.options)
 
+    def start_states(self) -> StateEngine:
+        """Load the weights to be asked for hidden states; what comes back restarts itself.
+
+        Raises:
+            TeacherMissing: it cannot be started, or its engine gives no states.
+        """
+        from annotate.teachers.supervisor import Supervised
+
+        self.require_states()
+        return Supervised(self._state_engine, self.options, refused=StateAnswer.refused)
+
+    def require_states(self) -> None:
+        """Refuse a teacher whose engine gives no hidden states. Raises TeacherMissing."""
+        if self.engine_name == "server":
+            raise TeacherMissing(
+                "a server is started to answer in words, and gives no hidden states",
+                where="--engine server",
+                fix="take --engine vllm or transformers, with the same --model",
+            )
+
     def _engine(self, options: EngineOptions) -> TokenEngine:
         match self.engine_name:
             case "vllm":
@@ -75,6 +96,15 @@ class Teacher:
                 from annotate.teachers.server_engine import ServerEngine
 
                 return ServerEngine(self.checkpoint, options)
+
+    def _state_engine(self, options: EngineOptions) -> StateEngine:
+        if self.engine_name == "vllm":
+            from annotate.teachers.vllm_states import vllm_states
+
+            return vllm_states(self.checkpoint, options)
+        from annotate.teachers.transformers_states import transformers_states
+
+        return transformers_states(self.checkpoint, options)
 
 
 def find_teacher(  # noqa: PLR0913 - one argument for each option that users have

@@ -1,22 +1,23 @@
 """The fallback engine, and the oracle that the vLLM engine is compared with.
 
-It answers one batch at a time in plain transformers: no continuous batching, no prefix cache.
+It answers one batch at a time in plain transformers: no continuous batching, no prefix cache. What
+it is asked for is a `TransformersTask`: tokens here, hidden states in `transformers_states.py`.
 """
 
 import gc
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import torch
 import transformers
 from transformers import AutoModelForImageTextToText
 
 from annotate.teachers.chat import load_processor
-from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
+from annotate.teachers.engine import AnyAnswer, EngineOptions, TokenAnswer, TokenRequest
 from annotate.teachers.image_tokens import processor_kwargs
 from data_store.console import say
 from schemas.errors import EngineFailed, EngineOutOfMemory, TeacherMissing
@@ -26,11 +27,48 @@ REQUESTS_PER_FORWARD = 16
 UNFIT = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, OSError)
 """What processors raise of images and texts that they cannot prepare."""
 
+Answer = TypeVar("Answer", bound=AnyAnswer)
 
-class TransformersEngine:
+
+class TransformersTask(NamedTuple, Generic[Answer]):
+    """What a model is asked for, and how it is read."""
+
+    forward: Callable[[Any, Any], torch.Tensor]
+    """Given the model and its inputs, (B, ·) float32 at the last position of each question."""
+    answer: Callable[[torch.Tensor, TokenRequest, int], Answer]
+    """Given one row of that, on the CPU, the request and its prompt's length in tokens."""
+    refused: Callable[[str], Answer]
+    """The answer to a request that cannot be answered; given the reason."""
+
+
+def _logprobs(model: Any, inputs: Any) -> torch.Tensor:
+    logits = model(**inputs, logits_to_keep=1).logits[:, -1]
+    # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (docs/methods.md).
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def _answer(logprobs: torch.Tensor, request: TokenRequest, length: int) -> TokenAnswer:
+    return TokenAnswer(tuple(logprobs[list(request.token_ids)].tolist()), length, 0)
+
+
+_TOKENS: TransformersTask[TokenAnswer] = TransformersTask(_logprobs, _answer, TokenAnswer.refused)
+
+
+class TransformersEngine(Generic[Answer]):
     """A teacher run by transformers on the best device there is."""
 
-    def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
+    @overload
+    def __init__(
+        self: "TransformersEngine[TokenAnswer]", checkpoint: Path, options: EngineOptions
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, checkpoint: Path, options: EngineOptions, task: TransformersTask[Answer]
+    ) -> None: ...
+
+    def __init__(self, checkpoint: Path, options: EngineOptions, task: Any = _TOKENS) -> None:
+        self._task: TransformersTask[Answer] = task
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._options = options
         self._batch = min(REQUESTS_PER_FORWARD, options.max_batch, options.in_flight)
@@ -65,7 +103,7 @@ class TransformersEngine:
             f" {self._options.dtype} on {hardware}"
         )
 
-    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[TokenAnswer]:
+    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[Answer]:
         """Answer requests in order, a batch at a time; a full device makes the batch smaller.
 
         Raises:
@@ -106,7 +144,7 @@ class TransformersEngine:
         self._batch = tried // 2
         say(f"out of memory with {tried} questions at a time; going on with {self._batch}")
 
-    def _answers(self, requests: Sequence[TokenRequest]) -> list[TokenAnswer] | None:
+    def _answers(self, requests: Sequence[TokenRequest]) -> list[Answer] | None:
         """The answers, or None where the requests do not fit into memory together."""
         try:
             inputs = self._processor(
@@ -121,7 +159,7 @@ class TransformersEngine:
             if len(requests) > 1:  # one of them is to blame, and only that is refused
                 alone = [self._answers([request]) for request in requests]
                 return None if None in alone else [one[0] for one in alone if one]
-            return [TokenAnswer.refused(f"the processor refuses it: {_first_line(error)}")]
+            return [self._task.refused(f"the processor refuses it: {_first_line(error)}")]
         try:
             return self._forward(inputs, requests)
         except RuntimeError as error:
@@ -133,16 +171,14 @@ class TransformersEngine:
                 ) from error
         return None  # and not in the handler, where the error keeps the tensors alive
 
-    def _forward(self, inputs: Any, requests: Sequence[TokenRequest]) -> list[TokenAnswer]:
+    def _forward(self, inputs: Any, requests: Sequence[TokenRequest]) -> list[Answer]:
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         inputs = inputs.to(self._device, dtype=self._model.dtype)
         with torch.inference_mode():
-            logits = self._model(**inputs, logits_to_keep=1).logits[:, -1]
-        # bf16 logits lie 0.125 apart near 20; the softmax is taken in float32 (docs/methods.md).
-        logprobs = torch.log_softmax(logits.float(), dim=-1).cpu()
+            found = self._task.forward(self._model, inputs).cpu()
         return [
-            TokenAnswer(tuple(row[list(request.token_ids)].tolist()), int(length), 0)
-            for row, request, length in zip(logprobs, requests, lengths, strict=True)
+            self._task.answer(row, request, int(length))
+            for row, request, length in zip(found, requests, lengths, strict=True)
         ]
 
 

@@ -1,8 +1,6 @@
 """The engine for real work: vLLM, streaming, on NVIDIA GPUs or on the CPU.
 
-`SamplingParams(logprob_token_ids=…)` returns the log-probabilities of just the chosen tokens, over
-the whole vocabulary. `logprobs=k` with `allowed_token_ids` would return the k best of the
-unmasked distribution, and tokens would go missing.
+What it is asked for is a `VllmTask` (`vllm_task.py`): tokens, or hidden states.
 """
 
 import gc
@@ -15,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, overload
 
 import torch
 
 from annotate.teachers.engine import EngineOptions, TokenAnswer, TokenRequest
 from annotate.teachers.vllm_arguments import llm_arguments, set_environment
+from annotate.teachers.vllm_task import TOKENS, Answer, VllmTask
 from schemas.errors import EngineFailed, EngineOutOfMemory, TeacherMissing
 
 TRIES = 2
@@ -29,20 +28,31 @@ BAD_REQUEST = (ValueError, TypeError, LookupError, ArithmeticError, AssertionErr
 
 
 @dataclass(slots=True)
-class _Open:
+class _Open(Generic[Answer]):
     """A request that was drawn and not yet given back."""
 
     request: TokenRequest
     tries: int = 0
-    answer: TokenAnswer | None = None
+    answer: Answer | None = None
 
 
-class VllmEngine:
+class VllmEngine(Generic[Answer]):
     """A teacher run by vLLM: its scheduler in this process, on a GPU its core in one of its own."""
 
-    def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
+    @overload
+    def __init__(
+        self: "VllmEngine[TokenAnswer]", checkpoint: Path, options: EngineOptions
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, checkpoint: Path, options: EngineOptions, task: VllmTask[Answer]
+    ) -> None: ...
+
+    def __init__(self, checkpoint: Path, options: EngineOptions, task: Any = TOKENS) -> None:
         set_environment()
         self._options = options
+        self._task: VllmTask[Answer] = task
         try:
             with warnings.catch_warnings():
                 # vLLM warns of what it will do about torch's next release; users cannot act on it.
@@ -55,7 +65,7 @@ class VllmEngine:
                 refusal = getattr(exceptions, "VLLMClientError", ValueError)
                 self._refusals = (refusal, *BAD_REQUEST)
                 before = set(multiprocessing.active_children())
-                self._llm = vllm.LLM(**llm_arguments(checkpoint, options))
+                self._llm = vllm.LLM(**llm_arguments(checkpoint, options), **self._task.arguments)
                 cores = set(multiprocessing.active_children()) - before
                 _wake_on_death(cores, self._llm.llm_engine.engine_core)
         except torch.OutOfMemoryError as error:
@@ -76,7 +86,7 @@ class VllmEngine:
             f" {self._options.dtype} on {hardware}"
         )
 
-    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[TokenAnswer]:
+    def stream(self, requests: Iterable[TokenRequest]) -> Iterator[Answer]:
         """Answer requests in order; while vLLM's core works, the next ones are prepared here.
 
         Raises:
@@ -84,8 +94,8 @@ class VllmEngine:
             EngineFailed: vLLM's core died, or it raised what no single request is to blame for.
         """
         coming = iter(requests)
-        window: deque[_Open] = deque()  # in the order drawn
-        running: dict[str, _Open] = {}  # by vLLM's name of the request
+        window: deque[_Open[Answer]] = deque()  # in the order drawn
+        running: dict[str, _Open[Answer]] = {}  # by vLLM's name of the request
         try:
             while True:
                 while len(window) < self._options.in_flight:
@@ -120,7 +130,7 @@ class VllmEngine:
         gc.collect()
         multiprocessing.active_children()  # takes leave of those that have ended
 
-    def _submit(self, opened: _Open, running: dict[str, _Open]) -> None:
+    def _submit(self, opened: _Open[Answer], running: dict[str, _Open[Answer]]) -> None:
         opened.tries += 1
         request = opened.request
         prompt = {
@@ -128,23 +138,17 @@ class VllmEngine:
             "multi_modal_data": {"image": list(request.images)},
             "multi_modal_uuids": {"image": [name or None for name in request.image_ids]},
         }
-        parameters = self._vllm.SamplingParams(
-            max_tokens=1,
-            temperature=0.0,
-            logprob_token_ids=list(request.token_ids),
-            detokenize=False,
-        )
         try:
-            (name,) = self._llm.enqueue(prompt, parameters, use_tqdm=False)
+            name = self._task.enqueue(self._vllm, self._llm, prompt, request)
         except self._refusals as error:
-            opened.answer = TokenAnswer.refused(f"vLLM refuses the question: {_first_line(error)}")
+            opened.answer = self._task.refused(f"vLLM refuses the question: {_first_line(error)}")
         except Exception as error:
             raise _failed(error, len(running)) from error
         else:
             # vLLM answers under the first part; since 0.14 it adds a random one for itself.
             running[name.split("-")[0]] = opened
 
-    def _step(self, running: dict[str, _Open]) -> None:
+    def _step(self, running: dict[str, _Open[Answer]]) -> None:
         try:
             outputs = self._llm.llm_engine.step()
         except Exception as error:  # whatever it was, vLLM's state is unknown from here on
@@ -153,7 +157,7 @@ class VllmEngine:
             if not output.finished:
                 continue
             opened = running.pop(output.request_id)
-            opened.answer = _answer(output, opened.request)
+            opened.answer = self._task.answer(output, opened.request)
             if opened.answer.problem and opened.tries < TRIES:
                 # vLLM's two caches of images can disagree for a moment; it mends them itself.
                 opened.answer = None
@@ -196,21 +200,4 @@ def _out_of_memory(error: Exception, where: str) -> EngineOutOfMemory:
         f"the GPU is out of memory: {_first_line(error)}",
         where=where,
         fix="leave vLLM a smaller share of the memory, or cut images into fewer tiles",
-    )
-
-
-def _answer(output: Any, request: TokenRequest) -> TokenAnswer:
-    completion = output.outputs[0]
-    if completion.finish_reason == "error" or not completion.logprobs:
-        return TokenAnswer.refused(
-            f"vLLM gave no answer (finish reason {completion.finish_reason})"
-        )
-    found = completion.logprobs[0]
-    missing = [token for token in request.token_ids if token not in found]
-    if missing:
-        return TokenAnswer.refused(f"vLLM left out the tokens {missing}")
-    return TokenAnswer(
-        tuple(found[token].logprob for token in request.token_ids),
-        len(output.prompt_token_ids),
-        output.num_cached_tokens or 0,
     )
