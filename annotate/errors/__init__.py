@@ -1,0 +1,1 @@
+"""What words cost: errors of turning opinions into level words and back, and confused words."""
