@@ -19,7 +19,7 @@ REJECTIONS = table_schema(
             "stage",
             pa.string(),
             repeats=True,
-            doc="the step that refused it: add-images, add-mos, import, points, pairs",
+            doc="the step that refused it: add-images, add-mos, import, points, pairs, embeddings",
         ),
         field(
             "reason",
