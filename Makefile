@@ -13,6 +13,9 @@ CHOSEN := $(shell cat $(VENV)/chosen 2>/dev/null)
 REQUIREMENTS ?= $(or $(CHOSEN),requirements/cpu.txt)
 READY := $(VENV)/ready-$(notdir $(REQUIREMENTS))
 
+# Containers often set this. Every process that loads torch and vllm would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test check format lint types boundaries bench docs clean
 
 setup: $(READY)
@@ -30,9 +33,10 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
-# Two at a time, a file on one worker: much of a test is waiting for packages to load.
+# Two at a time, a file on one worker: much of a test is waiting for packages to load. The order is
+# that of tests/conftest.py.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests that kill processes on purpose, at length; `make test` runs them with fewer kills.
 .PHONY: test-crash test-long
@@ -54,7 +58,7 @@ test-train-alone: setup
 	grep -E '^(pytest|pytest-timeout|pytest-xdist|execnet|pluggy|iniconfig|packaging|pygments|hypothesis|sortedcontainers|attrs)==' \
 	  requirements/cpu.txt | $(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -r -
 	$(BIN)/uv pip install --quiet --python $(TRAIN_BIN)/python --no-deps -e .
-	$(TRAIN_BIN)/python -m pytest -n 2 --dist loadfile tests/train tests/data_store tests/schemas
+	$(TRAIN_BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/train tests/data_store tests/schemas
 
 format: setup
 	$(BIN)/ruff format .

@@ -1,9 +1,15 @@
 """Fixtures shared by all tests: real images, small stores, the command line, LEAF_SHARED."""
 
+import importlib
+import io
 import os
+import signal
 import subprocess
 import sys
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +25,25 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # test: beside one another two trainings took four times as long, and an engine thirty times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Containers often set this. Each of the hundred processes that tests start would compile torch,
+# transformers and vllm anew, which takes half of the time they need to load.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # How long an example takes says what else the machine is doing.
 settings.register_profile("leaf", deadline=None)
 settings.load_profile("leaf")
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: one at the end would leave the other worker idle."""
+    slow, count = Counter[Path](), Counter[Path]()
+    for item in items:
+        count[item.path] += 1
+        slow[item.path] += any(map(item.get_closest_marker, ("slow", "crash")))
+    items.sort(key=lambda item: (not slow[item.path], -count[item.path]))
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +104,42 @@ def cli() -> Cli:
             timeout=300,
             env={**os.environ, "COLUMNS": "200", **(env or {})},
         )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cli_here() -> Cli:
+    """The same in this process, which has loaded torch and transformers once for many commands.
+
+    For what a command does and says. That it also starts, ends and is killed as a process is for
+    `cli` to show.
+    """
+
+    def run(*words: str | Path, code: int = 0, env: dict[str, str] | None = None):
+        name, *rest = map(str, words)
+        folder = {"store": "data_store"}.get(name, name)
+        handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+        # With bytes below, as the real ones have.
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", [name, *rest])
+            for variable, value in {"COLUMNS": "200", **(env or {})}.items():
+                patch.setenv(variable, value)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # they are no errors for a user
+                    importlib.import_module(f"{folder}.cli").main()
+                returned = 0
+            except SystemExit as end:
+                returned = end.code or 0
+            finally:
+                for one, handler in handlers.items():
+                    signal.signal(one, handler)
+        said = [(stream.flush(), stream.buffer.getvalue().decode())[1] for stream in (out, err)]
+        done = subprocess.CompletedProcess([name, *rest], returned, *said)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -32,6 +32,7 @@ from tests.data_store.planted_store import (
     LEAST_SURE,
     MOS_IMAGES,
     OTHER,
+    OTHER_WIDTH,
     UNASKED,
     VAGUE_PROMPT,
     WEAK_FLIP,
@@ -253,8 +254,15 @@ def largest_groups(rows):
     assert rows == [{"group_id": GROUP, "images": 3, "example": "0.png"}]
 
 
+def states_by_teacher(rows):
+    found = {(row["teacher"], row["prompt"]): (row["width"], row["images"]) for row in rows}
+    widths = {(MAIN, PROMPT[:12]): (2 * OTHER_WIDTH, 5), (SECOND, PROMPT[:12]): (OTHER_WIDTH, 3)}
+    assert found == widths
+    assert {row["bytes"] for row in rows} == {2 * 8 * 5, 2 * 4 * 3}
+
+
 def who_wrote_what(rows):
-    assert len(rows) == 8
+    assert len(rows) == 10
     found = {(row["table_name"], row["teacher"]): row for row in rows}
     assert found["points", MAIN]["shards"] == 2
     assert found["points", MAIN]["rows_written"] == 13
@@ -299,6 +307,7 @@ EXPECTED = {
     "Copies": copies,
     "Test and train": parts_of_the_split,
     "Largest groups": largest_groups,
+    "States by teacher and prompt": states_by_teacher,
     "Who wrote what, and when": who_wrote_what,
     "Where one answer comes from": where_one_answer_comes_from,
     "Cache hit rate": cache_hit_rate,
@@ -314,6 +323,18 @@ def test_every_query_of_the_page_has_a_purpose_and_an_expected_result():
 @pytest.mark.parametrize("title", EXPECTED)
 def test_a_query_finds_what_was_planted(planted, title):
     EXPECTED[title](ask(planted, title))
+
+
+def test_the_programs_of_the_page_read_states(planted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.store").symlink_to(planted.root)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        names: dict = {}
+        exec(block.replace("TEACHER_ID", TEACHER), names)
+        assert names["states"].shape == (5, 2 * OTHER_WIDTH)
+        assert sorted(-names["states"][:, 0]) == [0, 1, 2, 3, 4]
 
 
 def test_the_commands_of_the_page_work(planted, tmp_path):

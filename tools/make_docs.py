@@ -266,11 +266,19 @@ def command_line() -> str:
     for name, app in (("annotate", annotate_app), ("store", store_app), ("train", train_app)):
         group: Any = get_command(app)
         parts.append(f"## {name}\n\n{app.info.help}")
-        for word, command in group.commands.items():
-            parts.append(f"### {name} {word}\n\n{command.help}")
-            rows = [_option_row(p) for p in command.params if p.name != "help"]
-            parts.append(_table(("option", "default", "meaning"), rows))
+        parts.extend(_commands(name, group))
     return "\n\n".join(parts) + "\n"
+
+
+def _commands(name: str, group: Any) -> Iterator[str]:
+    """A section for each command of a group, and of the groups in it."""
+    for word, command in group.commands.items():
+        yield f"### {name} {word}\n\n{command.help}"
+        if hasattr(command, "commands"):
+            yield from _commands(f"{name} {word}", command)
+        else:
+            rows = [_option_row(p) for p in command.params if p.name != "help"]
+            yield _table(("option", "default", "meaning"), rows)
 
 
 _PACKED = (

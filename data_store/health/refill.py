@@ -34,6 +34,8 @@ def refill_command(
     at = f"--store {shlex.quote(store.address)}"
     if producer.startswith("annotate import"):
         return f"annotate import FILE --map … {at}"
+    if producer.startswith("annotate readout"):
+        return f"annotate readout apply --readout FOLDER {at}"
     if table in BY_TEACHER:
         # Sentinels and blanks are asked about whenever points are.
         command = {"pairs": "pairs", "embeddings": "embed"}.get(table, "points")

@@ -5,14 +5,15 @@ import json
 import pytest
 
 
-def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli):
+@pytest.mark.slow
+def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli, cli_here):
     words = ("--model", "tiny", "--engine", "transformers", "--store", tmp_path / "store", "--json")
     points = json.loads(cli("annotate", "points", *words, "--images", image_folder).stdout)
     assert (points["asked"], points["answered"], points["rejected"]) == (12, 12, 0)
-    pairs = json.loads(cli("annotate", "pairs", *words, "--n-pairs", "5").stdout)
+    pairs = json.loads(cli_here("annotate", "pairs", *words, "--n-pairs", "5").stdout)
     assert (pairs["answered"], pairs["teacher_id"]) == (5, points["teacher_id"])
 
-    done = cli("annotate", "pairs", *words, "--n-pairs", "999", code=2)
+    done = cli_here("annotate", "pairs", *words, "--n-pairs", "999", code=2)
     assert "12 images in 12 groups form 66" in done.stderr
     assert done.stdout == ""
 
@@ -40,11 +41,11 @@ def test_a_run_ends_with_a_summary_for_programs(tmp_path, image_folder, cli):
         ),
     ],
 )
-def test_wrong_words_exit_2_and_write_nothing(words, said, cli, tmp_path, monkeypatch):
+def test_wrong_words_exit_2_and_write_nothing(words, said, cli_here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert said in cli("annotate", *words, code=2).stderr
+    assert said in cli_here("annotate", *words, code=2).stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_named_teachers_are_listed(cli):
-    assert "internvl3.5-8b" in cli("annotate", "models").stdout
+def test_the_named_teachers_are_listed(cli_here):
+    assert "internvl3.5-8b" in cli_here("annotate", "models").stdout

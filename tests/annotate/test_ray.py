@@ -26,7 +26,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [one for one in family if "MapWorker" in " ".join(one.cmdline())]
 
 
-def test_a_worker_killed_in_mid_run_loses_no_row_and_repeats_none(tmp_path, cli):
+def test_a_worker_killed_in_mid_run_loses_no_row_and_repeats_none(tmp_path, cli_here):
     images, store = tmp_path / "images", tmp_path / "store"
     images.mkdir()
     for number in range(IMAGES):
@@ -58,5 +58,5 @@ def test_a_worker_killed_in_mid_run_loses_no_row_and_repeats_none(tmp_path, cli)
     written = "select sum(row_count)::int from shards where table_name = 'points'"
     assert count(store, written) == IMAGES, "no row was written twice"
 
-    again = cli("annotate", *words)
+    again = cli_here("annotate", *words)
     assert f"0 images to ask about, {IMAGES} answered already" in again.stderr

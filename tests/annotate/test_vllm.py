@@ -28,33 +28,12 @@ def photos(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(photos, cli) -> Store:
+def unbroken(photos, cli, cli_here) -> Store:
     """A store annotated by vLLM in one go."""
     folder = photos.with_name("unbroken")
-    cli(
-        "annotate",
-        "points",
-        "--model",
-        "tiny",
-        "--engine",
-        "vllm",
-        "--images",
-        photos,
-        "--store",
-        folder,
-    )
-    cli(
-        "annotate",
-        "pairs",
-        "--model",
-        "tiny",
-        "--engine",
-        "vllm",
-        "--n-pairs",
-        PAIRS,
-        "--store",
-        folder,
-    )
+    engine = ("--model", "tiny", "--engine", "vllm")
+    cli("annotate", "points", *engine, "--images", photos, "--store", folder)
+    cli_here("annotate", "pairs", *engine, "--n-pairs", PAIRS, "--store", folder)
     return open_store(folder)
 
 
@@ -69,11 +48,11 @@ def evidence(store: Store, table: str) -> tuple[list[tuple[str, ...]], np.ndarra
     return [row[:-1] for row in found], np.array([row[-1] for row in found])
 
 
-def test_vllm_and_transformers_give_the_same_answers(unbroken, photos, cli):
+def test_vllm_and_transformers_give_the_same_answers(unbroken, photos, cli_here):
     folder = photos.with_name("transformers")
     engine = ("--model", "tiny", "--engine", "transformers")
-    cli("annotate", "points", *engine, "--images", photos, "--store", folder)
-    cli("annotate", "pairs", *engine, "--n-pairs", PAIRS, "--store", folder)
+    cli_here("annotate", "points", *engine, "--images", photos, "--store", folder)
+    cli_here("annotate", "pairs", *engine, "--n-pairs", PAIRS, "--store", folder)
     for table in ("points", "pairs"):
         keys, vllm = evidence(unbroken, table)
         same_keys, transformers = evidence(open_store(folder), table)
@@ -87,14 +66,14 @@ def test_vllm_and_transformers_give_the_same_answers(unbroken, photos, cli):
     assert producers == [[{"engine": "vllm"}], [{"engine": "transformers"}]]
 
 
-def test_the_engines_agree_on_images_cut_into_tiles(tmp_path, cli):
+def test_the_engines_agree_on_images_cut_into_tiles(tmp_path, cli_here):
     (tmp_path / "shapes").mkdir()
     for number, shape in enumerate([(448, 448), (600, 200), (150, 480), (20, 15), (112, 112)]):
         picture(number, size=512).resize(shape).save(tmp_path / "shapes" / f"{number}.png")
     found = {}
     for engine in ("vllm", "transformers"):
         folder = tmp_path / engine
-        cli("annotate", "points", "--model", "tiny", "--engine", engine, "--max-tiles", "4",
+        cli_here("annotate", "points", "--model", "tiny", "--engine", engine, "--max-tiles", "4",
             "--images", tmp_path / "shapes", "--store", folder)  # fmt: skip
         found[engine] = evidence(open_store(folder), "points")
         tokens = query(open_store(folder), "select distinct prompt_tokens as n from points")
@@ -120,7 +99,7 @@ def wait_for_shards(folder: Path, table: str, count: int, process: subprocess.Po
 
 @pytest.mark.parametrize(("table", "engine"), [("points", "vllm"), ("pairs", "transformers")])
 def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
-    table, engine, unbroken, photos, cli, tmp_path
+    table, engine, unbroken, photos, cli_here, tmp_path
 ):
     folder = tmp_path / "killed"
     words = [table, "--model", "tiny", "--engine", engine, "--images", photos, "--store", folder,
@@ -137,7 +116,7 @@ def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
     total = IMAGES if table == "points" else PAIRS
     assert 0 < committed < total, "killed half-way"
 
-    said = cli("annotate", *words).stderr
+    said = cli_here("annotate", *words).stderr
     assert f"{total - committed} {'images' if table == 'points' else 'pairs'} to ask about" in said
     keys, values = evidence(open_store(folder), table)
     same_keys, same_values = evidence(unbroken, table)
@@ -149,7 +128,7 @@ def test_a_run_killed_half_way_and_run_again_equals_an_unbroken_one(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_commit_what_is_done(stop, photos, tmp_path, cli):
+def test_ctrl_c_and_sigterm_commit_what_is_done(stop, photos, tmp_path, cli_here):
     folder = tmp_path / "stopped"
     words = ["points", "--model", "tiny", "--engine", "transformers", "--images", photos,
              "--store", folder, "--max-batch", 3, "--shard-rows", 5]  # fmt: skip
@@ -162,6 +141,6 @@ def test_ctrl_c_and_sigterm_commit_what_is_done(stop, photos, tmp_path, cli):
     assert 10 <= committed < IMAGES
     assert (
         f"{IMAGES - committed} images to ask about, {committed} answered"
-        in cli("annotate", *words).stderr
+        in cli_here("annotate", *words).stderr
     )
     assert len(evidence(open_store(folder), "points")[0]) == IMAGES

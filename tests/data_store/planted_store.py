@@ -10,7 +10,7 @@ from data_store.shards import commit_rows
 from schemas.ids import sha256_text
 from schemas.rows import to_table
 from schemas.tables import TABLES
-from tests.data_store.rows import PROMPT, TEACHER, image, image_id, pair, point
+from tests.data_store.rows import PROMPT, TEACHER, embedding, image, image_id, pair, point
 
 OTHER = sha256_text("other teacher")
 VAGUE_PROMPT = sha256_text("vague prompt")
@@ -30,6 +30,8 @@ UNASKED = {TEACHER: [11], OTHER: [10, 11]}
 MOS_IMAGES = 10
 BLANK = (-0.7, -1.7, -2.2, -2.7, -3.2)
 """TEACHER's answer about a blank picture: it leans to the worst level."""
+OTHER_WIDTH = 4
+"""Numbers in OTHER's states; TEACHER's have twice as many."""
 DRIFTS = {"first run": 0.0, "second run": 0.25}
 """How far TEACHER's answers about two sentinels moved, per run."""
 
@@ -50,6 +52,9 @@ def planted_store(root: Path) -> Store:
     vague = [point(n, (-5.0, -5.0, -2.0, -5.0, -5.0)) | {"prompt_id": VAGUE_PROMPT} for n in (0, 1)]
     _commit(store, "points", vague, TEACHER)
     _commit(store, "probes", _probes(), TEACHER)
+    _commit(store, "embeddings", [embedding(n) for n in range(5)], TEACHER)
+    narrow = [embedding(n, OTHER_WIDTH) | {"teacher_id": OTHER} for n in range(3)]
+    _commit(store, "embeddings", narrow, OTHER)
     _commit(store, "mos", mos_rows())
     _commit(store, "rejections", _rejections())
     return store

@@ -10,12 +10,12 @@ from PIL import Image
 
 
 @pytest.fixture
-def filled(tmp_path, image_folder, cli):
+def filled(tmp_path, image_folder, cli_here):
     folder = tmp_path / "store"
-    cli("store", "add-images", image_folder, "--store", folder)
+    cli_here("store", "add-images", image_folder, "--store", folder)
     names = "".join(f"image_{number:02d}.png,{1 + number / 3:.2f}\n" for number in range(12))
     (tmp_path / "mos.csv").write_text("image,mos\n" + names)
-    cli("store", "add-mos", tmp_path / "mos.csv", "--scale", "1", "5", "--store", folder)
+    cli_here("store", "add-mos", tmp_path / "mos.csv", "--scale", "1", "5", "--store", folder)
     return folder
 
 
@@ -70,16 +70,16 @@ def test_the_query_comes_from_a_file_or_from_stdin_with_its_parameters(filled, t
     assert done.stdout == '"letter"\n"ä"\n'
 
 
-def test_a_long_table_is_cut_and_says_so_on_stderr(filled, cli):
-    done = cli("store", "sql", "from range(1500)", "--store", filled)
+def test_a_long_table_is_cut_and_says_so_on_stderr(filled, cli_here):
+    done = cli_here("store", "sql", "from range(1500)", "--store", filled)
     assert "999" in done.stdout
     assert "1000" not in done.stdout
     assert done.stderr.startswith("500 more rows; ")
-    rows = cli("store", "sql", "from range(1500)", "--store", filled, "--json").stdout
+    rows = cli_here("store", "sql", "from range(1500)", "--store", filled, "--json").stdout
     assert len(json.loads(rows)) == 1500
 
 
-def test_deleting_the_index_changes_nothing_that_a_command_says(filled, tmp_path, cli):
+def test_deleting_the_index_changes_nothing_that_a_command_says(filled, tmp_path, cli, cli_here):
     target = tmp_path / "out.parquet"
     query = ("sql", "from images join mos using (image_id) order by name")
     commands = [
@@ -91,36 +91,36 @@ def test_deleting_the_index_changes_nothing_that_a_command_says(filled, tmp_path
         (*query, "--parquet", target),
     ]
 
-    def said(words):
+    def said(run, words):
         target.unlink(missing_ok=True)
-        done = cli("store", *words, "--store", filled)
+        done = run("store", *words, "--store", filled)
         return done.stdout, done.stderr, target.read_bytes() if target in words else b""
 
     for words in commands:
-        before = said(words)
+        before = said(cli_here, words)
         (filled / "index.duckdb").unlink()
-        assert said(words) == before, words
+        assert said(cli, words) == before, words
 
 
-def test_status_says_what_is_there_and_what_is_missing(filled, cli):
-    found = json.loads(cli("store", "status", "--store", filled, "--json").stdout)
+def test_status_says_what_is_there_and_what_is_missing(filled, cli_here):
+    found = json.loads(cli_here("store", "status", "--store", filled, "--json").stdout)
     assert {row["table_name"]: row["rows"] for row in found["tables"]} == {"images": 12, "mos": 12}
-    assert "images" in cli("store", "status", "--store", filled).stdout
+    assert "images" in cli_here("store", "status", "--store", filled).stdout
 
 
-def test_the_index_comes_back(filled, cli):
+def test_the_index_comes_back(filled, cli_here):
     (filled / "index.duckdb").unlink()
-    assert "2 shards indexed" in cli("store", "index", "--store", filled).stderr
+    assert "2 shards indexed" in cli_here("store", "index", "--store", filled).stderr
     assert (filled / "index.duckdb").exists()
 
 
-def test_bad_files_are_counted_and_listed(tmp_path, image_folder, cli):
+def test_bad_files_are_counted_and_listed(tmp_path, image_folder, cli_here):
     (image_folder / "empty.jpg").touch()
     Image.new("1", (20_000, 20_000)).save(image_folder / "bomb.png")
-    done = cli("store", "add-images", image_folder, "--store", tmp_path / "store", "--json")
+    done = cli_here("store", "add-images", image_folder, "--store", tmp_path / "store", "--json")
     found = json.loads(done.stdout)
     assert (found["added"], found["unchanged"], found["rejected"]) == (12, 0, 2)
-    rows = cli("store", "sql", "select reason from rejections order by reason",
+    rows = cli_here("store", "sql", "select reason from rejections order by reason",
                "--store", tmp_path / "store", "--json").stdout  # fmt: skip
     assert [row["reason"] for row in json.loads(rows)] == ["empty", "too_large"]
 
@@ -134,9 +134,9 @@ def test_bad_files_are_counted_and_listed(tmp_path, image_folder, cli):
         (("add-mos", "mos.csv", "--store", "STORE"), "--scale"),
     ],
 )
-def test_wrong_words_exit_2_and_say_so(filled, cli, words, said, monkeypatch):
+def test_wrong_words_exit_2_and_say_so(filled, cli_here, words, said, monkeypatch):
     monkeypatch.chdir(filled.parent)
-    done = cli("store", *(word.replace("STORE", str(filled)) for word in words), code=2)
+    done = cli_here("store", *(word.replace("STORE", str(filled)) for word in words), code=2)
     assert said in done.stderr
 
 
@@ -153,10 +153,10 @@ def test_wrong_words_exit_2_and_say_so(filled, cli, words, said, monkeypatch):
         (("select 1", "--limit", "0"), "--limit"),
     ],
 )
-def test_wrong_words_to_sql_exit_2_and_say_so(store, tmp_path, cli, words, said, monkeypatch):
+def test_wrong_words_to_sql_exit_2_and_say_so(store, tmp_path, cli_here, words, said, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "picture.sql").write_bytes(b"\x89PNG\xff")
     words = (word.replace("STORE", str(store.root)) for word in words)
-    done = cli("store", "sql", *words, "--store", store.root, code=2)
+    done = cli_here("store", "sql", *words, "--store", store.root, code=2)
     assert said in done.stderr
     assert done.stdout == ""

@@ -25,14 +25,16 @@ def address(bucket):
     return f"s3://{bucket}/store"
 
 
-def test_the_commands_of_the_page_work(bucket, address, image_folder, tmp_path, cli, monkeypatch):
+def test_the_commands_of_the_page_work(
+    bucket, address, image_folder, tmp_path, cli_here, monkeypatch
+):
     page = (REPOSITORY / "docs" / "stores-on-s3.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     image_folder.rename(tmp_path / "photographs")
     (tmp_path / "scores.csv").write_text("image,mos\nimage_00.png,1.5\nimage_01.png,4\n")
     monkeypatch.chdir(tmp_path)
     said = [
-        cli(*shlex.split(line.replace("s3://my-bucket/my.store", address)))
+        cli_here(*shlex.split(line.replace("s3://my-bucket/my.store", address)))
         for line in block.splitlines()
     ]
     assert address in said[0].stderr
@@ -50,22 +52,22 @@ def test_status_names_what_a_store_on_s3_holds(address, image_folder, cli):
     assert {"table_name": "images", "rows": 12}.items() <= json.loads(found)["tables"][0].items()
 
 
-def test_a_store_is_verified_and_compacted_on_s3(address, image_folder, tmp_path, cli):
+def test_a_store_is_verified_and_compacted_on_s3(address, image_folder, tmp_path, cli_here):
     store = create_store(address)
     for image in sorted(image_folder.iterdir()):
         (tmp_path / image.stem).mkdir()
         image.rename(tmp_path / image.stem / image.name)
         add_images(store, tmp_path / image.stem)
     before = query(store, "select * exclude (shard) from image_files order by path")
-    cli("store", "compact", "--store", address)
-    assert "0 damaged" in cli("store", "verify", "--store", address).stderr
+    cli_here("store", "compact", "--store", address)
+    assert "0 damaged" in cli_here("store", "verify", "--store", address).stderr
     assert len(store.shards()) == 1
     after = query(store, "select * exclude (shard) from image_files order by path")
     assert after.equals(before)
 
 
 def test_damage_on_s3_is_found_and_put_right_or_taken_out_of_the_way(
-    address, s3_server, image_folder, cli
+    address, s3_server, image_folder, cli_here
 ):
     store = create_store(address)
     add_images(store, image_folder)
@@ -73,12 +75,12 @@ def test_damage_on_s3_is_found_and_put_right_or_taken_out_of_the_way(
     there = f"{address.removeprefix('s3://')}/{shard.name}"
     query(store, "from images")  # so that this machine has a copy
     s3_server.request("PUT", there, b"other bytes")
-    assert shard.name in cli("store", "verify", "--store", address, code=2).stdout
-    cli("store", "verify", "--repair", "--store", address)
+    assert shard.name in cli_here("store", "verify", "--store", address, code=2).stdout
+    cli_here("store", "verify", "--repair", "--store", address)
     assert query(store, "from images").num_rows == 12
     s3_server.request("PUT", there, b"other bytes")
     shutil.rmtree(store.root)
-    cli("store", "verify", "--repair", "--store", address)
+    cli_here("store", "verify", "--repair", "--store", address)
     assert store.shards() == []
     assert add_images(store, image_folder).added == 12
 
@@ -118,10 +120,10 @@ def test_the_trainer_reads_the_same_from_s3_as_from_a_folder(address, image_fold
 
 
 @pytest.mark.slow
-def test_a_teacher_writes_to_s3_and_asks_only_what_is_missing(address, image_folder, cli):
+def test_a_teacher_writes_to_s3_and_asks_only_what_is_missing(address, image_folder, cli, cli_here):
     asked = ("annotate", "points", "--model", "tiny", "--engine", "transformers", "--json")
     where = ("--images", image_folder, "--store", address)
     first = json.loads(cli(*asked, *where, "--limit", "5").stdout)
-    rest = json.loads(cli(*asked, *where).stdout)
+    rest = json.loads(cli_here(*asked, *where).stdout)
     assert (first["answered"], rest["answered"]) == (5, 7)
     assert query(open_store(address), "from points").num_rows == 12

@@ -50,6 +50,7 @@ def test_an_empty_store_has_nothing_of_anything(store):
 def test_every_table_is_told_with_rows_bytes_shards_and_versions(planted, status):
     tables = {row["table_name"]: row for row in status["tables"]}
     assert {name: (row["rows"], row["shards"]) for name, row in tables.items()} == {
+        "embeddings": (5 + 3, 2),
         "images": (IMAGES + 1, 1),
         "mos": (MOS_IMAGES + 3, 1),
         "pairs": (16, 2),
@@ -65,8 +66,11 @@ def test_every_table_is_told_with_rows_bytes_shards_and_versions(planted, status
 
 
 def test_every_teacher_is_told_with_rows_and_bytes(status):
-    found = {row["teacher_id"]: (row["points"], row["pairs"]) for row in status["teachers"]}
-    assert found == {TEACHER: (13, 8), OTHER: (10, 8)}
+    found = {
+        row["teacher_id"]: (row["points"], row["pairs"], row["embeddings"])
+        for row in status["teachers"]
+    }
+    assert found == {TEACHER: (13, 8, 5), OTHER: (10, 8, 3)}
     assert all(row["bytes"] > 0 and row["shards"] > 1 for row in status["teachers"])
 
 

@@ -1,6 +1,8 @@
 import json
 import resource
 
+import pytest
+
 from train.commands.learn import COLUMNS
 
 
@@ -16,18 +18,19 @@ def test_help_takes_less_than_a_second(cli):
     assert "predict" in done.stdout
 
 
-def test_a_run_ends_with_its_table_on_stdout(cli, tmp_path, simulated_store):
+@pytest.mark.slow
+def test_a_run_ends_with_its_table_on_stdout(cli, cli_here, tmp_path, simulated_store):
     words = ("train", "run", "--store", simulated_store.root, "--run", tmp_path / "run")
     quick = ("--config", "configs/quick_test.toml", "--set", "label_fractions=[0.25]")
     fewer = ("--set", "distil.epochs=1", "--set", "cft_only.epochs=1")
     done = cli(*words, *quick, *fewer)
     assert all(column in done.stdout for column in COLUMNS)
     assert all(name in done.stdout for name in ("teacher", "label_free", "cft_only_25"))
-    again = cli(*words, *quick, *fewer, "--json")
+    again = cli_here(*words, *quick, *fewer, "--json")
     rows = json.loads(again.stdout)
     assert [row["name"] for row in rows] == ["teacher", "label_free", "leaf_25", "cft_only_25"]
     assert "finished before" in again.stderr
-    scored = cli(
+    scored = cli_here(
         *("train", "predict", "--run", tmp_path / "run", "--json"),
         *("--images", simulated_store.root.parent / "images", "--out", tmp_path / "scores.csv"),
     )

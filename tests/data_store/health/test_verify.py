@@ -25,7 +25,7 @@ from schemas.ids import sha256_bytes, sha256_text
 from schemas.rows import to_table
 from schemas.tables import BY_TEACHER, TABLES
 from schemas.teacher_spec import PromptSpec, TeacherSpec
-from tests.data_store.rows import PROMPT, TEACHER, image, image_id, pair, point
+from tests.data_store.rows import PROMPT, TEACHER, embedding, image, image_id, pair, point
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "shards"
 SPEC = TeacherSpec(
@@ -140,13 +140,15 @@ def test_the_command_exits_2_for_damage_and_0_once_it_is_repaired(filled, cli):
     cli("store", "verify", "--store", filled.root)
 
 
-def test_json_on_stdout_is_clean_also_where_there_is_damage(filled, cli):
+def test_json_on_stdout_is_clean_also_where_there_is_damage(filled, cli_here):
     path = points_of(filled)[0]
     flip(path)
-    told = json.loads(cli("store", "verify", "--json", "--store", filled.root, code=2).stdout)
+    told = json.loads(cli_here("store", "verify", "--json", "--store", filled.root, code=2).stdout)
     assert told["damage"] == 1
     assert told["findings"][0]["where"] == below(filled, path)
-    told = json.loads(cli("store", "verify", "--repair", "--json", "--store", filled.root).stdout)
+    told = json.loads(
+        cli_here("store", "verify", "--repair", "--json", "--store", filled.root).stdout
+    )
     assert told["damage"] == 0
     assert told["findings"][0]["repaired"].startswith("moved to quarantine/points/")
 
@@ -197,6 +199,7 @@ def test_damaged_twice_under_one_name_is_kept_twice(filled):
         ("predictions", "train run", "train run --run FOLDER"),
         ("pairs", "vllm 1", "annotate pairs --model MODEL --n-pairs N"),
         ("probes", "vllm 1", "annotate points --model MODEL"),
+        ("embeddings", "vllm 1", "annotate embed --model MODEL"),
         ("rejections", "store add-images", "store add-images FOLDER"),
         ("rejections", "store add-mos", "store add-mos FILE"),
         ("rejections", "vllm 1", "annotate points --model MODEL"),
@@ -206,6 +209,7 @@ def test_each_table_names_the_command_that_refills_it(store, table, producer, co
     row = {
         "images": image(0),
         "pairs": pair(0, 1),
+        "embeddings": embedding(0),
         "probes": {
             "image_id": image_id(0), "teacher_id": TEACHER, "prompt_id": "p", "run_id": "r",
             "kind": "blank", "name": "grey", "engine": "e", "asked_at": datetime(2026, 11, 21),

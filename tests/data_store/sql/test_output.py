@@ -92,6 +92,17 @@ def test_a_table_shows_text_as_it_is(store, capsys):
     assert ":cat:" in shown
 
 
+def test_a_table_shows_the_first_bytes_of_a_blob_as_hex_and_how_many_there_are(store, capsys):
+    ask(store, "select 'ab'::blob as few, repeat('ab', 100)::blob as many", _table)
+    shown = capsys.readouterr().out
+    assert " 6162 " in shown
+    assert f"{'6162' * 8}… (200 bytes)" in shown
+
+
+def _table(found):
+    return show_table(found, 10)
+
+
 @pytest.mark.parametrize("work", [show_table, print_json_rows, print_csv])
 def test_rows_past_the_limit_are_counted(store, capfd, work):
     rows = ask(store, "select range as a from range(300000)", lambda found: work(found, 500))

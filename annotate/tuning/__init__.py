@@ -1,0 +1,1 @@
+"""Tuning: a teacher learns to say scores, from opinions, after Q-Scorer."""
