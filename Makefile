@@ -38,12 +38,12 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The tests that kill processes on purpose, at length; `make test` runs them with fewer kills.
+# Parts of `make test`: the tests that kill processes on purpose.
 .PHONY: test-crash test-long
 test-crash: setup
-	LEAF_LONG_TESTS=1 $(BIN)/python -m pytest -m crash
+	$(BIN)/python -m pytest -m crash
 
-# These, and a student of the paper's size, which `make test` leaves out.
+# Every slow test, and a student of the paper's size, which `make test` leaves out.
 test-long: setup
 	LEAF_LONG_TESTS=1 $(BIN)/python -m pytest -m "crash or slow"
 

@@ -25,10 +25,8 @@ pytestmark = pytest.mark.crash
 
 WORKER = [sys.executable, "-m", "tests.crash.worker"]
 REPOSITORY = Path(__file__).resolve().parents[2]
-# `make test-crash` takes its time; `make test` has twenty minutes for everything.
-LONG = "LEAF_LONG_TESTS" in os.environ
-KILLS = 210 if LONG else 60
-SOAK_S = 60.0 if LONG else 15.0
+KILLS = 210
+SOAK_S = 60.0
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A run killed anywhere, and run again, ends as one that was never killed: bit for bit."""
 
 import json
-import os
 import random
 import signal
 import time
@@ -15,8 +14,7 @@ from tests.train.run_nursery import Nursery
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "quick_test.toml"
-# `make test-crash` takes its time; `make test` has twenty minutes for everything.
-KILLS = 50 if "LEAF_LONG_TESTS" in os.environ else 15
+KILLS = 50
 
 QUICK = ("label_fractions=[0.5]", "distil.epochs=4", "calibrate.epochs=3", "cft_only.epochs=3")
 BATCH_NORM_AND_CHANCE = (

@@ -261,7 +261,7 @@ def test_what_the_parser_may_say_one_day_is_refused():
         ("select qqqq from mos", 'there are "image_id", "source", "mos"'),
         ("select * from pionts", 'no view "pionts"; the nearest is "points"'),
         ("select * from main.imagefiles", '"image_files"'),
-        ("select * from qqqq", 'there are "calibrated_points", "cycles", "drift", "image_files"'),
+        ("select * from qqqq", 'there are "calibrated_points", "cycles", "drift", "embeddings"'),
         ("select p.score from points", '"points"'),
         ("select medain(score) from points", '"median"'),
         ("selct 1", 'syntax error at or near "selct"'),
