@@ -13,6 +13,7 @@ import torch
 
 from data_store.files import TEMPORARY_PREFIX, write_atomically
 from data_store.layout import Store
+from data_store.run_record import require_same_record
 from schemas.errors import RunMismatch
 from schemas.ids import id_of
 from train.settings import RunSettings
@@ -43,7 +44,9 @@ def record_run(folder: Path, settings: RunSettings, store: Store, data: Training
         "evidence": data.content_hashes(),
     }
     if path.exists():
-        _compare(path, deciding)
+        require_same_record(
+            path, deciding, work="run", option="--run", kept="the settings and store of this one"
+        )
         return id_of(deciding)
     if folder.exists() and not all(_is_left_over(path) for path in folder.iterdir()):
         raise RunMismatch(
@@ -68,44 +71,6 @@ def record_run(folder: Path, settings: RunSettings, store: Store, data: Training
 def _is_left_over(path: Path) -> bool:
     """Whether it is what a run left that was killed while it wrote its first file."""
     return path.name.startswith(TEMPORARY_PREFIX)
-
-
-def _compare(path: Path, deciding: dict[str, Any]) -> None:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        before = _flat({key: record[key] for key in deciding})
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunMismatch(
-            f"run.json cannot be read: {error!r}", where=path, fix="give a new folder with --run"
-        ) from error
-    now = _flat(json.loads(json.dumps(deciding)))
-    changed = [
-        _change(key, before.get(key), now.get(key))
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise RunMismatch(
-            f"the folder holds another run; changed: {'; '.join(changed)}",
-            where=path,
-            fix="give a new folder with --run, or go back to the settings and store of this one",
-        )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: item
-        for name, child in value.items()
-        for key, item in _flat(child, f"{prefix}.{name}" if prefix else name).items()
-    }
-
-
-def _change(key: str, before: Any, now: Any) -> str:
-    if key.startswith("evidence."):
-        return f"the store's {key.removeprefix('evidence.')}"
-    return f"{key.removeprefix('settings.')} was {before!r}, is {now!r}"
 
 
 def _counts(data: TrainingData) -> dict[str, int]:

@@ -5,7 +5,6 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from annotate.tuning.labels import TuningData
 from annotate.tuning.settings import TuneSettings
 from data_store.files import TEMPORARY_PREFIX, write_atomically
 from data_store.layout import Store
+from data_store.run_record import require_same_record
 from schemas.errors import RunMismatch
 
 RUN_FILE = "run.json"
@@ -43,7 +43,13 @@ def record_tuning(
         "evidence": data.content_hashes(),
     }
     if path.exists():
-        _compare(path, deciding)
+        require_same_record(
+            path,
+            deciding,
+            work="tuning",
+            option="--out",
+            kept="the settings, the store and the teacher of this one",
+        )
         return
     if folder.exists() and not all(_is_left_over(one) for one in folder.iterdir()):
         raise RunMismatch(
@@ -69,42 +75,3 @@ def record_tuning(
 def _is_left_over(path: Path) -> bool:
     """Whether it is what a tuning left that was killed before its record was there."""
     return path.name.startswith(TEMPORARY_PREFIX) or path.name == FOLDER
-
-
-def _compare(path: Path, deciding: dict[str, Any]) -> None:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        before = _flat({key: record[key] for key in deciding})
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunMismatch(
-            f"run.json cannot be read: {error!r}", where=path, fix="give a new folder with --out"
-        ) from error
-    now = _flat(json.loads(json.dumps(deciding)))
-    changed = [
-        _change(key, before.get(key), now.get(key))
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise RunMismatch(
-            f"the folder holds another tuning; changed: {'; '.join(changed)}",
-            where=path,
-            fix="give a new folder with --out, or go back to the settings, the store and the"
-            " teacher of this one",
-        )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: item
-        for name, child in value.items()
-        for key, item in _flat(child, f"{prefix}.{name}" if prefix else name).items()
-    }
-
-
-def _change(key: str, before: Any, now: Any) -> str:
-    if key.startswith("evidence."):
-        return f"the store's {key.removeprefix('evidence.')}"
-    return f"{key.removeprefix('settings.')} was {before!r}, is {now!r}"
