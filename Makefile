@@ -33,9 +33,15 @@ $(READY): $(REQUIREMENTS) pyproject.toml
 demo: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
+# The tests open pages in a real browser. Root, as in a container, gets Debian's; anybody else is
+# asked to install it, and without one those tests skip and say so.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || test -n "$$LEAF_CHROMIUM" || bash tools/install_browser.sh
+
 # Two at a time, a file on one worker: much of a test is waiting for packages to load. The order is
 # that of tests/conftest.py.
-test: setup
+test: setup browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Parts of `make test`: the tests that kill processes on purpose.

@@ -18,6 +18,7 @@ from hypothesis import settings
 from PIL import Image, ImageFilter
 
 from data_store.layout import Store, create_store
+from tests.browsing import running_browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -63,6 +64,13 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEAF_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A real browser for the pages of one file of tests; see tests/browsing.py."""
+    with running_browser() as running:
+        yield running
 
 
 @pytest.fixture
