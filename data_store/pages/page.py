@@ -78,7 +78,7 @@ def _template(name: str) -> Any:
 def shown(value: Cell) -> str:
     """A value as people read it: numbers to four places, None as a dash."""
     if value is None:
-        return "–"
+        return "\N{EN DASH}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
