@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 VEGA_LITE = "v6.4"
+_BUNDLED = "window.vegaEmbed = vegaEmbed;"
 PNG_SCALE = 2.0
 """A column of a paper is about 3.5 inches: 520 px twice are 300 dots an inch there."""
 
@@ -49,7 +50,7 @@ def javascript() -> str:
     """The libraries that draw charts on a page, as one script."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
+    return vl_convert.javascript_bundle(_BUNDLED, vl_version=VEGA_LITE)
 
 
 def write_figures(figures: "Iterable[Figure]", folder: Path) -> list[Path]:
