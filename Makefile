@@ -83,8 +83,15 @@ types: setup
 boundaries: setup
 	$(BIN)/lint-imports
 
+# The site, from disk: site/index.html. The variable silences a notice about mkdocs' next version.
 docs: setup
 	$(BIN)/python -m tools.make_docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Pictures of the reports and of the terminal, from the demo's store and run.
+.PHONY: screenshots
+screenshots: setup browser
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tools.make_screenshots
 
 docs-check: setup
 	$(BIN)/python -m tools.make_docs --check
@@ -94,4 +101,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.store --rows 10000000
 
 clean:
-	rm -rf demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo site .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,5 @@
 """The command `annotate`: ask a teacher about images, and keep its answers in a store."""
 
-import typer
-
 from annotate.commands.ask import pairs, points
 from annotate.commands.bring import import_judgements
 from annotate.commands.check import audit, estimate
@@ -10,13 +8,9 @@ from annotate.commands.errors import confusion, errors
 from annotate.commands.models import models
 from annotate.commands.readout import readout
 from annotate.commands.tune import tune
+from data_store.apps import new_app
 
-app = typer.Typer(
-    help="Ask a multimodal teacher about image quality, once, and keep the answers.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("Ask a multimodal teacher about image quality, once, and keep the answers.")
 
 app.command()(points)
 app.command()(pairs)

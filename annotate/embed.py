@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from annotate.answer_writer import Done
 from annotate.executors.local import LOCAL, Executor
 from annotate.executors.share import WHOLE, Share
+from annotate.forecast import run_plan
 from annotate.image_stream import Decoding, Needing, StoredImage, shown
 from annotate.job import DEFAULT_PACE, Job, Pace
 from annotate.prompts import Prompt, require_kind
@@ -62,6 +63,7 @@ def annotate_states(  # noqa: PLR0913 - a run has as many sides as it has
     work = share.of_points(work)
     remember(store, teacher, [prompt])
     say(f"{len(work)} states to find, {already} found already{share}")
+    say(run_plan(store, teacher, "embeddings", todo=len(work), already=already).forecast())
     job = Job(store.address, "embeddings", (prompt,), pace)
     receipt = executor.run(store, teacher, job, work)
     return summed_up(teacher, [prompt_id], work, already, receipt)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotate.executors.share import WHOLE
+from annotate.forecast import BYTES_PER_ROW
 from annotate.job import TableName
 from annotate.pair_strategies import Asking, PairChoice
 from annotate.pairs import plan_pairs
@@ -25,8 +26,6 @@ from annotate.worker import ANSWER
 from data_store.console import say
 from data_store.layout import Store
 
-BYTES_PER_ROW: dict[TableName, float] = {"points": 54.0, "pairs": 82.8}
-"""On disk, as measured on ten million rows (docs/experiments.md)."""
 ROUNDS = 3
 """Parts of a probe that are timed one by one, to see how much they differ."""
 WARM_UP_ROWS = 8

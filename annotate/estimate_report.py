@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from annotate.estimate import Estimate
 from data_store.console import print_table, say
+from data_store.plans import size_of
 
 
 class Machines(NamedTuple):
@@ -60,7 +61,7 @@ def print_estimate(found: Estimate, machines: Machines) -> None:
         (f"{found.table} to ask", f"{found.rows:,} ({found.answered:,} answered already)"),
         ("prompt tokens", f"{found.tokens.total:,} ({per_row:,.1f} a row)"),
         ("of these, a prefix cache can serve", f"{found.tokens.repeated_share:.1%}"),
-        ("on disk", _bytes(found.disk_bytes)),
+        ("on disk", size_of(found.disk_bytes)),
     ]
     probe = found.probe
     if probe is not None:
@@ -106,12 +107,3 @@ def _spans(found: Estimate, machines: Machines) -> dict[str, Span]:
 def _shown(span: Span) -> str:
     expected, least, most = (f"{x:,.1f}" if x >= 10 else f"{x:.2g}" for x in span)
     return f"{expected} ({least} to {most})"
-
-
-def _bytes(count: float) -> str:
-    size, unit = count, "byte"
-    for unit in ("byte", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            break
-        size /= 1000
-    return f"{size:.1f} {unit}"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data_store.suggestions import did_you_mean
 from schemas.errors import InputError, SettingsError
 from schemas.scale import LETTERS, LEVEL_WORDS
 
@@ -89,7 +90,7 @@ def load_prompt(name: str | Path) -> Prompt:
         path = _SHIPPED / f"{name}.toml"
     elif not path.is_file():
         raise SettingsError(
-            f"there is no prompt and no file {str(name)!r}",
+            f"there is no prompt and no file {str(name)!r}{did_you_mean(str(name), shipped)}",
             where="--prompt",
             fix=f"give a TOML file, or one of {', '.join(shipped)}",
         )

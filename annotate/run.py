@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from annotate.executors.local import LOCAL, Executor
 from annotate.executors.share import WHOLE, Share
+from annotate.forecast import run_plan
 from annotate.job import DEFAULT_PACE, Job, Pace
 from annotate.pair_strategies import Asking, PairChoice
 from annotate.pairs import plan_pairs
@@ -50,6 +51,7 @@ def annotate_points(  # noqa: PLR0913 - a run has as many sides as it has
     work = share.of_points(work)
     remember(store, teacher, prompts)
     say(f"{len(work)} images to ask about, {already} answered already{share}")
+    say(run_plan(store, teacher, "points", todo=len(work), already=already).forecast())
     job = Job(store.address, "points", tuple(prompts), pace)
     return summed_up(teacher, prompt_ids, work, already, executor.run(store, teacher, job, work))
 
@@ -89,6 +91,7 @@ def annotate_pairs(  # noqa: PLR0913 - as above
         f"{len(plan.work)} pairs to ask about in both orders,"
         f" {plan.answered} answered already{share}{plan.remarks}"
     )
+    say(run_plan(store, teacher, "pairs", todo=len(plan.work), already=plan.answered).forecast())
     job = Job(store.address, "pairs", (prompt,), pace)
     receipt = executor.run(store, teacher, job, plan.work)
     return summed_up(teacher, [prompt_id], plan.work, plan.answered, receipt)

@@ -18,6 +18,7 @@ from data_store.console import progress
 from data_store.faults import reach
 from data_store.index import reader, refresh
 from data_store.layout import Shard, Store
+from data_store.plans import Figure, Plan
 from data_store.shards import check_bytes, commit_rows
 from data_store.unique_rows import ShardFile, all_rows, unique_rows
 from schemas.fields import key_columns
@@ -82,6 +83,25 @@ def compact(store: Store, *, rows_per_shard: int = ROWS_PER_SHARD) -> CompactSum
     refresh(store)
     reach("compact.done")
     return CompactSummary(before, len(store.shards()), dropped)
+
+
+def compact_plan(store: Store, *, rows_per_shard: int = ROWS_PER_SHARD) -> Plan:
+    """What `compact` would merge now; nothing is written."""
+    with reader(store) as connection:
+        listed = _list(connection)
+    merges = list(_merges(listed, rows_per_shard))
+    merged = [one for merge in merges for one in merge]
+    size = sum(one.file_bytes for one in merged)
+    return Plan(
+        "store compact",
+        "shards",
+        len(merged),
+        len(listed) - len(merged),
+        Figure(None, "nothing tells how fast this disk is"),
+        Figure(float(size), "the shards as they are, beside which the merged ones are written"),
+        {"rows": sum(one.row_count for one in merged), "shards_after": len(listed) - len(merged)
+         + len(merges)},
+    )  # fmt: skip
 
 
 def _merge_all(

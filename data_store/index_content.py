@@ -29,7 +29,11 @@ SHARDS = pa.schema(
         field(
             "schema_version", pa.int32(), doc="version of the table's schema when it was written"
         ),
-        field("generation", pa.int32(), doc="how often its rows went through compaction"),
+        field(
+            "generation",
+            pa.int32(),
+            doc="of rows with one key the greater stands; compaction and replacing raise it",
+        ),
         field("teacher_id", pa.string(), doc="whose answers; empty where no teacher is involved"),
         field("producer", pa.string(), doc="command, or engine with its version and hardware"),
         field("writer", pa.string(), doc="release of leaf-iqa that wrote it"),

@@ -171,6 +171,14 @@ def create_store(address: Path | str) -> Store:
     return open_store(address)
 
 
+def store_or_none(address: Path | str) -> Store | None:
+    """Open a store, or None where there is none. Raises StoreFormatError as `open_store`."""
+    try:
+        return open_store(address)
+    except StoreMissing:
+        return None
+
+
 def open_store(address: Path | str) -> Store:
     """Open a store that is there.
 

@@ -17,6 +17,7 @@ from data_store.table_formats import TableFormat, format_of, spaced
 from schemas.errors import MosFileError
 
 _NAMES_SHOWN = 20
+MEND_FIX = "mend these rows; nothing of the file was stored"
 _OPTIONS = "--image-column, --mos-column or --group-column"
 
 
@@ -69,7 +70,7 @@ def place(path: Path, number: int) -> str:
     return f"{format_of(path).counted} {number}"
 
 
-def refuse(path: Path, problems: Sequence[str]) -> None:
+def refuse(path: Path, problems: Sequence[str], *, fix: str = MEND_FIX) -> None:
     """Raise one error for all problems of a file; the first ten are spelt out.
 
     Raises:
@@ -82,7 +83,7 @@ def refuse(path: Path, problems: Sequence[str]) -> None:
     raise MosFileError(
         f"{len(problems)} rows are wrong: {shown}{rest}",
         where=path,
-        fix="mend these rows; nothing of the file was stored",
+        fix=fix,
     )
 
 

@@ -1,12 +1,13 @@
 """Settings: frozen, typed, from a TOML file and `key=value` overrides; nothing is ignored."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from data_store.suggestions import MOST_NAMED, meant
 from schemas.errors import SettingsError
 
 
@@ -33,15 +34,25 @@ def load_settings(
     Raises:
         SettingsError: naming every key that is unknown, mistyped or out of range.
     """
-    where = str(path) if path else "--set"
     values = _read_toml(path) if path else {}
+    return _validated(kind, values, overrides, where=str(path) if path else "--set")
+
+
+def override_settings(settings: SomeSettings, overrides: Sequence[str]) -> SomeSettings:
+    """Settings that are there already, with overrides; arguments and errors as above."""
+    return _validated(type(settings), settings.model_dump(), overrides, where="--set")
+
+
+def _validated(
+    kind: type[SomeSettings], values: dict[str, Any], overrides: Sequence[str], *, where: str
+) -> SomeSettings:
     for override in overrides:
         _apply(values, override)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{_meant(kind, problem)}"
             for problem in error.errors()
         )
         raise SettingsError(
@@ -49,6 +60,30 @@ def load_settings(
             where=where,
             fix="docs/settings.md and configs/*.toml show the keys and their ranges",
         ) from error
+
+
+def _meant(kind: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    """Where a key is unknown: the keys that are most like it, or have its name elsewhere."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    given = ".".join(map(str, problem["loc"]))
+    section, dot, name = given.rpartition(".")
+    keys = list(_keys(kind))
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
+    beside = [key.removeprefix(section + dot) for key in keys if key.startswith(section + dot)]
+    near = [section + dot + one for one in meant(name, beside)]
+    found = elsewhere[:MOST_NAMED] or near or meant(given, keys)
+    return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """All keys with their dots, sections left out."""
+    for name, field in kind.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _keys(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

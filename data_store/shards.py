@@ -50,8 +50,8 @@ def commit_rows(
         rows: at least one row.
         producer: what made the rows, for provenance: command, engine and version.
         teacher_id: whose folder, for points and pairs.
-        generation: how often the rows went through compaction; where two shards hold a key,
-            the row of the greater generation stands.
+        generation: how often the rows went through compaction, or one more than that of rows
+            which they replace; where two shards hold a key, the row of the greater stands.
 
     Raises:
         RowRefused: the rows do not fit the table.

@@ -1,7 +1,8 @@
 """SQL for the rows of a table: every shard read in its own version, one row per key.
 
-Where a key lies in several shards the same row is chosen for ever, whatever the clock says: a
-compacted row before one that was not, then by the hash in the shard's name and the place in it.
+Where a key lies in several shards the same row is chosen for ever, whatever the clock says: that of
+the greater generation, which compaction raises and so does a MOS that replaces another; then by
+the hash in the shard's name and the place in it.
 Choosing costs a sort, so it is done only among shards of which the index knows that they share a
 key.
 """

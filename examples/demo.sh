@@ -27,5 +27,9 @@ annotate pairs --model tiny --n-pairs "$pairs_count" --split train --store "$dem
 step "the student learns from the store; the teacher is not loaded again"
 train run --store "$demo/store" --run "$demo/run" --config configs/demo.toml --json >"$demo/train.json"
 
+step "two pages to look at, which open from disk"
+store report --store "$demo/store" --out "$demo/teacher-report.html"
+train report "$demo/run" --out "$demo/student-report.html" >&2
+
 step "results"
 python -m tools.demo_summary "$demo"

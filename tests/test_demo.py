@@ -34,3 +34,5 @@ def test_the_demo_ends_with_its_table_and_summary(tmp_path):
     assert "known quality (not human opinion)" in done.stdout
     assert "confidence_from" in done.stdout
     assert str(demo / "store") in done.stderr
+    for page in ("teacher-report.html", "student-report.html"):
+        assert "</html>" in (demo / page).read_text()

@@ -50,6 +50,8 @@ def main(demo: Path) -> None:
         ("store of answers", demo / "store"),
         ("students and their record", demo / "run"),
         ("this table", demo / "summary.json"),
+        ("the teacher's answers as a page", demo / "teacher-report.html"),
+        ("the students as a page", demo / "student-report.html"),
     ):
         say(f"{what}: {where}")
 

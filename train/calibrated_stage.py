@@ -94,6 +94,9 @@ def _rungs_told(run: Run, name: str) -> Iterator[OnEpoch]:
     trained = sum(rung not in CLOSED for rung in ladder.rungs)
     judged = len(ladder.rungs) > 1 or ladder.cross_validate_one
     trainings = trained * (ladder.folds if judged else 0) + (1 if trained else 0)
+    if not trainings:  # closed forms take no epochs, and next to no time
+        yield lambda _part, _epoch: None
+        return
     with progress(trainings * run.settings.calibrate.epochs, label=name, unit="epochs") as bar:
 
         def on_epoch(part: str, epoch: CalibrateEpoch) -> None:

@@ -1,24 +1,20 @@
 """The command `train`: distil and calibrate a student, and score images with it."""
 
-import typer
+from data_store.apps import new_app
+from train.commands import calibrate, choose, judge, learn, report, use
 
-from train.commands import choose, judge, learn, use
-
-app = typer.Typer(
-    help="Train a small image quality student from a store, and use it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("Train a small image quality student from a store, and use it.")
 
 app.command()(learn.run)
 app.command()(learn.sweep)
+app.command()(calibrate.calibrate)
 app.command()(use.predict)
 app.command()(use.export)
 app.command()(judge.evaluate)
 app.command()(judge.compare)
 app.command()(judge.confidence)
 app.command()(judge.curve)
+app.command()(report.report)
 app.command()(choose.select)
 
 

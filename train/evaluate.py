@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from train.evaluation.group_bootstrap import MEASURES, Interval, draw_groups, intervals
+from data_store.agreement.group_bootstrap import MEASURES, Interval, draw_groups, intervals
 from train.evaluation.metrics import Agreement, agreement
 
 FloatArray = NDArray[np.float64]

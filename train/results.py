@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_store.agreement.group_bootstrap import MEASURES
 from data_store.files import write_atomically
 from data_store.layout import Store
 from data_store.shards import commit_rows
 from schemas.predictions import PREDICTIONS
 from train.evaluate import EvaluationRow
-from train.evaluation.group_bootstrap import MEASURES
 from train.evaluation.metrics import Agreement
 from train.training_data import FloatArray
 
@@ -45,6 +45,8 @@ def commit_predictions(
     store: Store,
     image_ids: pa.Array,
     scores: Mapping[str, FloatArray],
+    *,
+    producer: str = "train run",
 ) -> None:
     """Put all students' scores into the store; a second call for the same run does nothing.
 
@@ -57,12 +59,13 @@ def commit_predictions(
         store: where the rows go.
         image_ids: (N,) string.
         scores: (N,) per student; NaN, for pictures that cannot be read, makes no row.
+        producer: the command, for provenance.
     """
     note = run / PREDICTIONS_FILE
     if note.exists():
         return
     tables = [_rows(run_id, name, image_ids, given) for name, given in scores.items()]
-    shard = commit_rows(store, "predictions", pa.concat_tables(tables), producer="train run")
+    shard = commit_rows(store, "predictions", pa.concat_tables(tables), producer=producer)
     write_atomically(note, json.dumps({"run_id": run_id, "shard": shard.name}).encode())
 
 

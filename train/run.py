@@ -16,7 +16,6 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from data_store.layout import Store
 from data_store.splits import BoolArray, held_out, labelled_subset
@@ -24,33 +23,34 @@ from schemas.errors import NotEnoughData
 from train import parallel
 from train.calibrated_stage import baseline_student, calibrated_student
 from train.checkpoints import Checkpoint, tidy
-from train.dataset import Pictures
 from train.distil import DistilEpoch, distil
 from train.evaluate import EvaluationRow, evaluate
 from train.events import EventLog
 from train.evidence import select_evidence
-from train.features import Views, frozen_features
 from train.fine_tune import require_labels
-from train.loop import score_rows
-from train.pixel_cache import pixel_cache_folder
 from train.results import commit_predictions, write_summary
+from train.run_pictures import open_pictures, training_views
 from train.run_record import record_run
-from train.run_stage import Run, Trained, finished_or_trained, seed_for, told
+from train.run_stage import (
+    Run,
+    Trained,
+    finished_or_trained,
+    seed_for,
+    stage_scores,
+    told,
+)
 from train.settings import RunSettings
+from train.stage_plan import LABEL_FREE, announcement
 from train.stages import Stage, remove_unfinished
-from train.student import Student, initial_student
-from train.talk import progress, say
+from train.student import Student
+from train.talk import say
 from train.tensorboard import Scalars
 from train.training_data import (
-    FloatArray,
     IntArray,
     TrainingData,
     choose_teachers,
     read_training_data,
 )
-
-LABEL_FREE = "label_free"
-FEATURES = "features"
 
 
 def train_run(
@@ -81,18 +81,19 @@ def train_run(
         data = parallel.first_then_others(
             lambda: read_training_data(store, choose_teachers(store, teacher))
         )
-        tested = _held_out(data, settings)
-        _check_enough(data, ~tested, settings)
+        tested = held_out_images(data, settings)
+        require_enough(data, ~tested, settings)
         run_id = parallel.first_then_others(lambda: _opened_folder(folder, settings, store, data))
-        pictures, readable = _open_pictures(data, settings)
-        _check_enough(data, ~tested & readable, settings)
-        views = _views(pictures, readable, data, settings, device=device)
+        say(announcement(settings, folder))
+        pictures, readable = open_pictures(data, settings)
+        require_enough(data, ~tested & readable, settings)
+        views = training_views(pictures, readable, data, settings, device=device)
         with closing(EventLog(folder, scalars)) as events:
             run = Run(
                 folder, run_id, settings, data, views, readable, tested, events, device=device
             )
             students = _students(run)
-        scores = {stage.name: _scores(run, stage) for stage in students}
+        scores = {stage.name: stage_scores(run, stage) for stage in students}
         rows = evaluate(
             {"teacher": data.teacher_score, **scores}, data.mos, tested, group_ids=data.group_ids
         )
@@ -134,13 +135,18 @@ def _opened_folder(folder: Path, settings: RunSettings, store: Store, data: Trai
     return run_id
 
 
-def _held_out(data: TrainingData, settings: RunSettings) -> BoolArray:
+def held_out_images(data: TrainingData, settings: RunSettings) -> BoolArray:
+    """(N,) images of the groups that a run never learns from."""
     split = settings.split
     return held_out(data.group_ids, seed=split.seed, test_fraction=split.test_fraction)
 
 
-def _check_enough(data: TrainingData, in_training: BoolArray, settings: RunSettings) -> None:
-    """Refuse before any work is done what would fail after hours of it."""
+def require_enough(data: TrainingData, in_training: BoolArray, settings: RunSettings) -> None:
+    """Refuse before any work is done what would fail after hours of it.
+
+    Raises:
+        NotEnoughData: too few points, pairs or MOS.
+    """
     select_evidence(data, in_training, settings.distil)
     for fraction in settings.label_fractions:
         require_labels(_labelled_rows(data, in_training, settings, fraction), fraction=fraction)
@@ -151,43 +157,6 @@ def _check_enough(data: TrainingData, in_training: BoolArray, settings: RunSetti
             f" split.test_fraction = {settings.split.test_fraction:g}",
             fix="add opinions of more groups with `store add-mos`, or choose another split",
         )
-
-
-def _open_pictures(data: TrainingData, settings: RunSettings) -> tuple[Pictures, BoolArray]:
-    ids, paths = data.image_ids.to_pylist(), data.paths.to_pylist()
-    pictures = Pictures(ids, paths, settings.images, pixel_cache_folder())
-    with progress(len(data.paths), label="decode", unit="images") as bar:
-        failures = pictures.check(bar.advance)
-    for error in list(failures.values())[:3]:
-        say(f"left out: {error}")
-    if failures:
-        say(f"{len(failures)} of {len(data.paths)} images cannot be decoded and are left out")
-    readable = np.ones(len(data.paths), dtype=bool)
-    readable[list(failures)] = False
-    parallel.require_agreement([float(readable.sum())], "readable pictures")
-    return pictures, readable
-
-
-def _views(
-    pictures: Pictures,
-    readable: BoolArray,
-    data: TrainingData,
-    settings: RunSettings,
-    *,
-    device: torch.device,
-) -> Views:
-    """What students are trained on: pictures; or features, where no backbone is ever trained."""
-    if settings.student.trained == "all":
-        return pictures
-    student = initial_student(settings.student, seed=seed_for(settings, "weights")).to(device)
-    return frozen_features(
-        student,
-        pictures,
-        np.flatnonzero(readable),
-        image_ids=data.image_ids.to_pylist(),
-        folder=pixel_cache_folder().with_name(FEATURES),
-        preprocessing=settings.images.model_dump(include={"crop_px", "short_side_px"}),
-    )
 
 
 def _labelled_rows(
@@ -219,11 +188,3 @@ def _distilled(run: Run) -> Stage:
         return Trained(student, evidence.facts())
 
     return finished_or_trained(run, LABEL_FREE, work, start=None)
-
-
-def _scores(run: Run, stage: Stage) -> FloatArray:
-    """(N,) scores on the scale of opinions, NaN for pictures that cannot be read."""
-    scores = np.full(len(run.readable), np.nan)
-    rows = np.flatnonzero(run.readable)
-    scores[rows] = stage.mapping(score_rows(stage.student, run.views, rows))
-    return scores

@@ -28,8 +28,24 @@ NO_EFFECT_ON_RESULTS: dict[str, Any] = {
 }
 
 
-def record_run(folder: Path, settings: RunSettings, store: Store, data: TrainingData) -> str:
+def record_run(
+    folder: Path,
+    settings: RunSettings,
+    store: Store,
+    data: TrainingData,
+    *,
+    parent: dict[str, Any] | None = None,
+    option: str = "--run",
+) -> str:
     """Write run.json, or make sure that the one there is of the same run.
+
+    Args:
+        folder: of the run.
+        settings: everything that decides the results.
+        store: where the data are from.
+        data: what is learnt from.
+        parent: what the run goes on from, where it does; that decides the results too.
+        option: what names the folder, for messages.
 
     Returns:
         The run id: SHA-256 of everything that decides the results.
@@ -42,17 +58,18 @@ def record_run(folder: Path, settings: RunSettings, store: Store, data: Training
         "settings": settings.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS),
         "teacher_ids": list(data.teacher_ids),
         "evidence": data.content_hashes(),
+        **({} if parent is None else {"parent": parent}),
     }
     if path.exists():
         require_same_record(
-            path, deciding, work="run", option="--run", kept="the settings and store of this one"
+            path, deciding, work="run", option=option, kept="the settings and store of this one"
         )
         return id_of(deciding)
     if folder.exists() and not all(_is_left_over(path) for path in folder.iterdir()):
         raise RunMismatch(
             "the folder is not empty and holds no run",
             where=folder,
-            fix="give a new folder with --run",
+            fix=f"give a new folder with {option}",
         )
     record = {
         "run_id": id_of(deciding),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from data_store.splits import BoolArray
@@ -15,11 +16,12 @@ from train.calibration.mapping import IDENTITY, Mapping
 from train.checkpoints import CHECKPOINTS, Checkpoint
 from train.events import EventLog
 from train.features import FrozenFeatures, Views
+from train.loop import score_rows
 from train.settings import RunSettings
 from train.stages import Stage, load_stage, save_stage
-from train.student import Student, initial_student
+from train.student import Student, empty_student, initial_student
 from train.talk import progress, say
-from train.training_data import TrainingData
+from train.training_data import FloatArray, TrainingData
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,7 @@ def finished_or_trained(
     if stage is not None:
         say(f"{name}: finished before, loaded")
     else:
-        student = initial_student_of(run)
-        if start is not None:
-            student.load_state_dict(start.student.state_dict())
+        student = initial_student_of(run) if start is None else _copy_of(run, start)
         torch.manual_seed(seed_for(run.settings, name))
         done = work(student, checkpoint)
         stage = Stage(
@@ -116,6 +116,22 @@ def initial_student_of(run: Run) -> Student:
     if student.score_head is not None and isinstance(run.views, FrozenFeatures):
         features = run.views.values[~run.tested & run.readable]
         student.score_head.standardise(torch.from_numpy(features).to(run.device))
+    return student
+
+
+def stage_scores(run: Run, stage: Stage) -> FloatArray:
+    """(N,) scores on the scale of opinions, NaN for pictures that cannot be read."""
+    scores = np.full(len(run.readable), np.nan)
+    rows = np.flatnonzero(run.readable)
+    scores[rows] = stage.mapping(score_rows(stage.student, run.views, rows))
+    return scores
+
+
+def _copy_of(run: Run, start: Stage) -> Student:
+    """A student to be trained on; its initial weights, which may be on no hub, are not needed."""
+    student = empty_student(run.settings.student).to(run.device)
+    student.load_state_dict(start.student.state_dict())
+    student.freeze_backbone(frozen=run.settings.student.trained == "head")
     return student
 
 

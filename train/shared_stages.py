@@ -63,13 +63,13 @@ class StageShelf:
         for name, digest in digests.items():
             source, target = self._folders.get(digest), run / STAGES / name
             if source is not None and not target.exists():
-                _link(source, target)
+                link_stage(source, target)
                 shared.append(name)
         return shared
 
 
-def _link(source: Path, target: Path) -> None:
-    """The stage appears whole; links where the file system has them, copies elsewhere."""
+def link_stage(source: Path, target: Path) -> None:
+    """Put a finished stage into another run: whole, by links where the file system has them."""
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}-{target.name}")
     try:
         shutil.copytree(source, temporary, copy_function=_link_or_copy)

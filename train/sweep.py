@@ -58,14 +58,14 @@ class Sweep:
         self._past = _read_past(folder)
         self._results: dict[str, CellResult] = {}
         for cell in cells:
-            data = self._evidence(cell)
+            data = self.evidence(cell)
             if (self._run(cell) / RUN_FILE).exists():
                 self._open(cell, data)
                 self._shelf.note(self._run(cell), stage_digests(cell.settings, data))
 
     def train(self) -> list[CellResult]:
         """Train what is missing; a cell that fails is noted, and the next one follows."""
-        left = [cell for cell in self._cells if not self._finished(cell)]
+        left = self.left()
         if len(left) < len(self._cells):
             say(f"{len(self._cells) - len(left)} of {len(self._cells)} cells finished before")
         start = time.monotonic()
@@ -79,9 +79,25 @@ class Sweep:
         self._write()
         return [self._results[cell.name] for cell in self._cells]
 
+    def left(self) -> list[Cell]:
+        """The cells that are not finished, in the order in which they are trained."""
+        return [cell for cell in self._cells if not self._finished(cell)]
+
+    def seconds_of_finished(self) -> list[float]:
+        """What each finished cell took, stages taken from another cell left out."""
+        done = [cell for cell in self._cells if self._finished(cell)]
+        return [self._past[cell.name].seconds for cell in done if cell.name in self._past]
+
+    def evidence(self, cell: Cell) -> TrainingData:
+        """What the cell's teachers said; read once for all cells that have the same."""
+        if cell.teachers not in self._data:
+            teachers = choose_teachers(self._store, cell.teachers)
+            self._data[cell.teachers] = read_training_data(self._store, teachers)
+        return self._data[cell.teachers]
+
     def _trained(self, cell: Cell) -> CellResult:
         start, past = time.monotonic(), self._past.get(cell.name, _Past())
-        run, data = self._run(cell), self._evidence(cell)
+        run, data = self._run(cell), self.evidence(cell)
         digests, error = stage_digests(cell.settings, data), None
         try:
             self._open(cell, data)
@@ -129,13 +145,6 @@ class Sweep:
         run = self._run(cell)  # the summary is what a run writes last
         return (run / SUMMARY_FILE).exists() and (run / PREDICTIONS_FILE).exists()
 
-    def _evidence(self, cell: Cell) -> TrainingData:
-        """What the cell's teachers said; read once for all cells that have the same."""
-        if cell.teachers not in self._data:
-            teachers = choose_teachers(self._store, cell.teachers)
-            self._data[cell.teachers] = read_training_data(self._store, teachers)
-        return self._data[cell.teachers]
-
     def _run(self, cell: Cell) -> Path:
         return self._folder / CELLS / cell.name
 
@@ -171,13 +180,18 @@ def sweep(store: Store, folder: Path, cells: Sequence[Cell]) -> list[CellResult]
         RunMismatch: a cell's folder holds another run; nothing was trained.
         InputError: under torchrun; or there is no such teacher.
     """
+    require_one_process()
+    return Sweep(store, folder, cells).train()
+
+
+def require_one_process() -> None:
+    """Refuse torchrun. Raises InputError."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError(
             "a sweep is one process",
             where="torchrun",
             fix="start `train sweep` without torchrun, or train single runs with it",
         )
-    return Sweep(store, folder, cells).train()
 
 
 def require_no_failure(results: Sequence[CellResult], folder: Path) -> None:

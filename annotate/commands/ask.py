@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from annotate.commands.option_groups import takes_groups
-from annotate.commands.options import ImagesOption, RunOptions, TeacherOptions, find_both
+from annotate.commands.options import (
+    ImagesOption,
+    RunOptions,
+    TeacherOptions,
+    complete_prompts,
+    find_both,
+)
 from annotate.commands.pair_options import PairOptions
-from data_store.commands.options import JsonOption, StoreOption
+from data_store.commands.options import DryRunOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from annotate.summary import RunSummary
@@ -24,12 +30,14 @@ def points(
         typer.Option(
             help="Shipped prompt or TOML file; repeat for several. `point` if left out.",
             show_default=False,
+            autocompletion=complete_prompts,
         ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask about at most so many images.")
     ] = None,
     run: RunOptions,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask for the quality level of each image; only images without an answer are asked about."""
@@ -39,6 +47,14 @@ def points(
     share = run.our_share()
     prompts = [load_prompt(one) for one in prompt or ["point"]]
     choice = teacher.choice()
+    if dry_run:
+        from annotate.plan import look, points_plan
+        from data_store.plans import give_plan
+
+        looked = look(choice, store, images)
+        plan = points_plan(looked, prompts, limit=limit, share=share)
+        give_plan(plan, as_json=as_json)
+        return
     found, opened, folder = find_both(choice, store, images)
     done = annotate_points(
         opened,
@@ -59,9 +75,13 @@ def pairs(
     teacher: TeacherOptions,
     store: StoreOption,
     images: ImagesOption = None,
-    prompt: Annotated[str, typer.Option(help="Shipped prompt or TOML file.")] = "pair",
+    prompt: Annotated[
+        str,
+        typer.Option(help="Shipped prompt or TOML file.", autocompletion=complete_prompts),
+    ] = "pair",
     chosen: PairOptions,
     run: RunOptions,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask which image of a pair is better, in both orders, until there are --n-pairs answers."""
@@ -72,6 +92,14 @@ def pairs(
     share = run.our_share()
     asked = load_prompt(prompt)
     choice = teacher.choice()
+    if dry_run:
+        from annotate.plan import look, pairs_plan
+        from data_store.plans import give_plan
+
+        looked = look(choice, store, images)
+        plan = pairs_plan(looked, asked, chosen.choice(looked.folder), share=share)
+        give_plan(plan, as_json=as_json)
+        return
     found, opened, folder = find_both(choice, store, images)
     wanted = chosen.choice(folder)
     done = annotate_pairs(

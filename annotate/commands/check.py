@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from annotate.commands.option_groups import takes_groups
-from annotate.commands.options import ImagesOption, TeacherOptions, find_both
+from annotate.commands.options import ImagesOption, TeacherOptions, complete_prompts, find_both
 from annotate.commands.pair_options import PairOptions
 from data_store.commands.options import JsonOption, StoreOption
 
@@ -38,11 +38,16 @@ def audit(
         typer.Option(
             help="Shipped prompt or TOML file; repeat for several. `point` if left out.",
             show_default=False,
+            autocompletion=complete_prompts,
         ),
     ] = None,
     pair_prompt: Annotated[
         list[str] | None,
-        typer.Option(help="The same for pairs; `pair` if left out.", show_default=False),
+        typer.Option(
+            help="The same for pairs; `pair` if left out.",
+            show_default=False,
+            autocompletion=complete_prompts,
+        ),
     ] = None,
     n_images: Annotated[int, typer.Option("--n-images", min=2, help="Images to ask about.")] = 8,
     parity: Annotated[
@@ -120,6 +125,7 @@ def estimate(
             help="Shipped prompt or TOML file; for points repeat it for several. `point` or `pair`"
             " if left out.",
             show_default=False,
+            autocompletion=complete_prompts,
         ),
     ] = None,
     limit: Annotated[

@@ -9,6 +9,7 @@ import typer
 from annotate.commands.option_groups import takes_groups
 from annotate.commands.options import TeacherOptions
 from data_store.commands.options import JsonOption, StoreOption
+from data_store.completion import complete_teachers
 
 WHICH = "Which images"
 
@@ -28,6 +29,7 @@ def errors(
         typer.Option(
             help="Name or beginning of the id; repeat for several. All with points if left out.",
             show_default=False,
+            autocompletion=complete_teachers,
         ),
     ] = None,
     levels: Annotated[int, typer.Option(min=2, help="Bins that opinions are cut into.")] = 5,

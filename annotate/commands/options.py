@@ -1,11 +1,14 @@
 """Options that several commands of `annotate` share, and what they amount to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from data_store.completion import names
 
 if TYPE_CHECKING:
     from annotate.executors.local import Executor
@@ -43,6 +46,26 @@ class ExecutorName(StrEnum):
     RAY = "ray"
 
 
+def _presets() -> Iterable[str]:
+    from annotate.teachers.presets import PRESETS
+
+    return PRESETS
+
+
+def _shipped_prompts() -> Iterable[str]:
+    """As `annotate.prompts` lists them, without the libraries that it needs."""
+    return (path.stem for path in (Path(__file__).parents[1] / "prompt_files").glob("*.toml"))
+
+
+complete_prompts = names(_shipped_prompts)
+"""For every --prompt."""
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help="Preset (`annotate models`), folder or hub id.", autocompletion=names(_presets)
+    ),
+]
 ImagesOption = Annotated[
     Path | None, typer.Option("--images", help="Folder to add and ask about; all if left out.")
 ]
@@ -52,7 +75,7 @@ ImagesOption = Annotated[
 class TeacherOptions:
     """Who answers, and how it is run."""
 
-    model: Annotated[str, typer.Option(help="Preset (`annotate models`), folder or hub id.")]
+    model: ModelOption
     engine: Annotated[Engine, typer.Option(help="auto takes vLLM where it is installed.")] = (
         Engine.AUTO
     )

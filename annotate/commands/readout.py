@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data_store.commands.options import JsonOption, StoreOption
+from data_store.commands.options import DryRunOption, JsonOption, StoreOption
+from data_store.completion import complete_teachers
 
 if TYPE_CHECKING:
     from annotate.readouts.fit import Fitted
@@ -42,6 +43,7 @@ def fit(
         typer.Option(
             help="Whose answers: a name or the start of an id; the only one's if left out.",
             show_default=False,
+            autocompletion=complete_teachers,
         ),
     ] = "",
     prompt: Annotated[
@@ -109,17 +111,23 @@ def apply(
             help="Name of the teacher that the scores are stored under.", show_default=False
         ),
     ] = "",
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score all images that have what the readout reads, as a teacher of its own."""
     from dataclasses import asdict
 
-    from annotate.readouts.apply import apply_readout
+    from annotate.readouts.apply import apply_plan, apply_readout
     from annotate.readouts.files import load_readout
     from data_store.console import print_json, say
     from data_store.layout import open_store
+    from data_store.plans import give_plan
 
-    done = apply_readout(open_store(store), load_readout(folder), name=name)
+    opened, fitted = open_store(store), load_readout(folder)
+    if dry_run:
+        give_plan(apply_plan(opened, fitted, name=name), as_json=as_json)
+        return
+    done = apply_readout(opened, fitted, name=name)
     say(f"{done.added} scores added, {done.unchanged} known already; {done.clipped} were clipped")
     say(f"teacher {done.teacher}: {done.teacher_id}")
     if as_json:

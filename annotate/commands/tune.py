@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from annotate.commands.options import Decode
-from data_store.commands.options import JsonOption, StoreOption
+from annotate.commands.options import Decode, ModelOption, complete_prompts
+from data_store.commands.options import DryRunOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from annotate.teachers.teacher import Teacher
@@ -19,10 +19,13 @@ HOW = "How it learns"
 
 def tune(
     *,
-    model: Annotated[str, typer.Option(help="Preset (`annotate models`), folder or hub id.")],
+    model: ModelOption,
     store: StoreOption,
     out: Annotated[Path, typer.Option(help="Folder of the tuned checkpoint; new, or unfinished.")],
-    prompt: Annotated[str, typer.Option(help="Shipped point prompt or TOML file.")] = "point",
+    prompt: Annotated[
+        str,
+        typer.Option(help="Shipped point prompt or TOML file.", autocompletion=complete_prompts),
+    ] = "point",
     revision: Annotated[
         str, typer.Option(help="Commit of the hub repository.", show_default=False)
     ] = "",
@@ -82,6 +85,7 @@ def tune(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Say key=value; repeat for several.")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tune a teacher on the opinions of a store (Q-Scorer): score tokens, LoRA and a regressor.
@@ -119,6 +123,12 @@ def tune(
         decoding=decode.value if decode else None,
         revision=revision,
     )
+    if dry_run:
+        from annotate.tuning.plan import tune_plan
+        from data_store.plans import give_plan
+
+        give_plan(tune_plan(opened, teacher, asked, out, settings), as_json=as_json)
+        return
     done = run(opened, teacher, asked, out, settings)
     _report(done, out, teacher, as_json=as_json, prompt=prompt, store=store)
 

@@ -5,17 +5,21 @@ numbers and whose evidence it reads. So whatever reads points reads them, `train
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from annotate.importing.new_rows import complete
 from annotate.importing.point_rows import lists, numbers
-from annotate.readouts.evidence import find_evidence, read_evidence, what_is_read
+from annotate.readouts.evidence import Evidence, find_evidence, read_evidence, what_is_read
 from annotate.readouts.readout import Readout
 from data_store.index import query
 from data_store.layout import Store
+from data_store.past_shards import bytes_per_row
+from data_store.plans import Figure, Plan
 from data_store.shards import commit_rows
 from schemas.errors import InputError
 from schemas.points import POINTS
@@ -80,20 +84,7 @@ def apply_readout(store: Store, readout: Readout, *, name: str = "") -> Applied:
         InputError: the store lacks the evidence, it has another width, or the name is another
             teacher's.
     """
-    _require_evidence(store, readout)
-    evidence = read_evidence(
-        store, readout.kind, readout.teacher_id, readout.prompt_id, levels=readout.levels
-    )
-    teacher = readout_teacher(readout, _name(store, readout, name))
-    prompt = readout_prompt(readout)
-    scored = query(
-        store,
-        "select image_id from points where teacher_id = $teacher_id and prompt_id = $prompt_id",
-        {"teacher_id": teacher.teacher_id, "prompt_id": prompt.prompt_id},
-    ).column("image_id")
-    new = np.flatnonzero(
-        pc.invert(pc.is_in(evidence.image_ids, value_set=scored)).to_numpy(zero_copy_only=False)
-    )
+    evidence, teacher, prompt, new = _missing(store, readout, name)
     scores = readout(evidence.features[new])
     store.write_teacher(teacher)
     store.write_prompt(prompt)
@@ -114,6 +105,47 @@ def apply_readout(store: Store, readout: Readout, *, name: str = "") -> Applied:
         len(evidence.image_ids) - len(new),
         int(((scores < 0) | (scores > 1)).sum()),
     )
+
+
+def apply_plan(store: Store, readout: Readout, *, name: str = "") -> Plan:
+    """What `apply_readout` would score. Raises as it does; nothing is written."""
+    evidence, teacher, _, new = _missing(store, readout, name)
+    size = bytes_per_row(store, "points", teacher_id=teacher.teacher_id, assumed=None)
+    return Plan(
+        PRODUCER,
+        "images",
+        len(new),
+        len(evidence.image_ids) - len(new),
+        Figure(None, "seconds: the evidence is in the store, and no teacher is asked"),
+        size.times(len(new)),
+        {"teacher": teacher.name, "teacher_id": teacher.teacher_id},
+    )
+
+
+class _Missing(NamedTuple):
+    evidence: Evidence
+    teacher: TeacherSpec
+    prompt: PromptSpec
+    new: npt.NDArray[np.intp]
+    """Rows of the evidence without a score."""
+
+
+def _missing(store: Store, readout: Readout, name: str) -> _Missing:
+    _require_evidence(store, readout)
+    evidence = read_evidence(
+        store, readout.kind, readout.teacher_id, readout.prompt_id, levels=readout.levels
+    )
+    teacher = readout_teacher(readout, _name(store, readout, name))
+    prompt = readout_prompt(readout)
+    scored = query(
+        store,
+        "select image_id from points where teacher_id = $teacher_id and prompt_id = $prompt_id",
+        {"teacher_id": teacher.teacher_id, "prompt_id": prompt.prompt_id},
+    ).column("image_id")
+    new = np.flatnonzero(
+        pc.invert(pc.is_in(evidence.image_ids, value_set=scored)).to_numpy(zero_copy_only=False)
+    )
+    return _Missing(evidence, teacher, prompt, new)
 
 
 def _points(image_ids: pa.Array, scores: np.ndarray) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 from annotate.teachers.image_tokens import SUPPORTED
 from annotate.teachers.presets import PRESETS
+from data_store.suggestions import did_you_mean
 from schemas.errors import TeacherMissing
 
 _CONFIG = "config.json"
@@ -90,7 +91,7 @@ def _from_folder(folder: Path, name: str, revision: str) -> Checkpoint:
         )
     if missing := _missing_parts(folder):
         raise TeacherMissing(
-            f"there is no model here: {', '.join(missing)} missing",
+            f"there is no model here: {', '.join(missing)} missing{did_you_mean(name, PRESETS)}",
             where=folder,
             fix=f"give a folder with a checkpoint, a hub id, or one of {', '.join(PRESETS)}",
         )

@@ -90,11 +90,7 @@ def tune(
         ImageError: a labelled or held-out picture cannot be decoded.
         TrainingError: the training cannot start or go on.
     """
-    require_kind([prompt], "point")
-    require_tunable(teacher)
-    question = teacher.read(prompt)
-    known_tokens = _known_tokens(teacher, settings.score_tokens)
-    data = read_tuning_data(store, settings)
+    question, known_tokens, data = checked(store, teacher, prompt, settings)
     from annotate.tuning.record import record_tuning
     from annotate.tuning.sight import Pictures
 
@@ -110,11 +106,37 @@ def tune(
         say("this tuning is finished; there is nothing to do")
         return read_summary(folder)
     _remove_left_over(folder)
+    say(
+        f"{len(data.labelled)} labelled images, {settings.epochs} times each;"
+        f" {len(data.held_out)} held out"
+    )
     task = _Task(teacher, question, data, settings, folder)
     tuned, sight = _trainable(task, known_tokens)
     pictures = pictures or Pictures(sight, limit_bytes=settings.feature_bytes)
     losses = _train(task, tuned, pictures)
     return _finish(task, tuned, pictures, losses)
+
+
+class Checked(NamedTuple):
+    """What is known of a tuning before any weight is loaded."""
+
+    question: Question
+    known_tokens: int
+    """The id of the first score token."""
+    data: TuningData
+
+
+def checked(store: Store, teacher: Teacher, prompt: Prompt, settings: TuneSettings) -> Checked:
+    """Refuse what cannot be tuned or learnt from, before any weight is loaded.
+
+    Raises:
+        NotEnoughData, TeacherMissing, LabelTokenError, InputError: as `tune`.
+    """
+    require_kind([prompt], "point")
+    require_tunable(teacher)
+    question = teacher.read(prompt)
+    known_tokens = _known_tokens(teacher, settings.score_tokens)
+    return Checked(question, known_tokens, read_tuning_data(store, settings))
 
 
 def read_summary(folder: Path) -> Tuned:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from data_store.commands.options import JsonOption, StoreOption
+from data_store.completion import complete_teachers
 
 TABLE_ROWS = 1000
 """Rows that the table shows where --limit does not say otherwise: more than anybody reads."""
@@ -105,7 +106,11 @@ def bradley_terry(
     store: StoreOption,
     *,
     teacher: Annotated[
-        str, typer.Option(help="Whose pairs, by name or start of its id, if there are several.")
+        str,
+        typer.Option(
+            help="Whose pairs, by name or start of its id, if there are several.",
+            autocompletion=complete_teachers,
+        ),
     ] = "",
     prompt: Annotated[
         str, typer.Option(help="Start of the id of one prompt; the mean of all if left out.")

@@ -42,6 +42,22 @@ def repair(store: Store, report: Report) -> Report:
     return replace(report, findings=findings, index=index)
 
 
+def would_repair(report: Report) -> Report:
+    """The report with what `repair` would do said in each fix; everything is left as it is."""
+    return replace(report, findings=[_announced(finding) for finding in report.findings])
+
+
+def _announced(finding: Finding) -> Finding:
+    words = {
+        Remedy.LEAVE: "",
+        Remedy.QUARANTINE: f"--repair would move it to {QUARANTINE}/",
+        Remedy.DELETE: "--repair would delete it",
+        Remedy.MOVE_HOME: f"--repair would move it to {finding.home}, or to {QUARANTINE}/ if that"
+        " is taken",
+    }[finding.remedy]
+    return replace(finding, fix=f"{words}; {finding.fix}" if words else finding.fix)
+
+
 def _repaired(store: Store, finding: Finding) -> Finding:
     if finding.remedy is Remedy.LEAVE:
         return finding

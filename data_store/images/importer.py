@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from data_store.console import progress
+from data_store.console import progress, say
 from data_store.images.given_groups import FOUND_FILES, UNCHANGED, group_table, regroup
 from data_store.images.look_alikes import LOOK_ALIKE_DISTANCE, perceptual_hash
 from data_store.images.pictures import MAX_PIXELS, open_checked, shown_size, small_grey
@@ -96,6 +96,8 @@ def add_images(
             writer.append(Rejection.of(problem, stage=STAGE))
         listed_in_vain = writer.rejected_count
         if files.num_rows:
+            known = total[0][0].as_py() - files.num_rows
+            say(f"{files.num_rows} files to read, {known} known already")
             with progress(files.num_rows, label="images", unit="files") as bar:
                 for seen in _in_order(look, _files(files)):
                     writer.append(seen)

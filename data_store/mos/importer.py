@@ -3,21 +3,25 @@
 Rows are matched to images by file name, in the database, so that millions of either fit. A row
 without an image is no mistake, since a score file often covers more images than were added: it
 becomes a row in `rejections`, and is matched when the file is added again after the image.
+
+A MOS that is stored is never overwritten. One that replaces it, where that is wished, is a row of
+a greater generation: of two rows with one key the views show that one (unique_rows.py).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_store.images.matching import OTHER_CASE, OTHER_ENDING, match_names
+from data_store.images.matching import OTHER_CASE, OTHER_ENDING
 from data_store.index import query
 from data_store.layout import Store
+from data_store.mos.matched import Replace, conflicts, differs, match_scores
 from data_store.mos.scores import MosColumns, Problem, read_scores
-from data_store.named_columns import refuse
+from data_store.named_columns import MEND_FIX, refuse
 from data_store.rejections import Rejection, commit_rejections
 from data_store.shards import commit_rows
 from schemas.errors import MosFileError
@@ -25,12 +29,19 @@ from schemas.mos import MOS
 
 ROWS_PER_SHARD = 1_000_000
 
+REPLACE_FIX = (
+    "mend these rows, or say --replace where the new MOS are to stand; ratings need those of all"
+    " people together; nothing of the file was stored"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MosSummary:
     """What became of the rows of a score file."""
 
     added: int
+    replaced: int
+    """MOS that stand for an older one of the same image and source."""
     unchanged: int
     unmatched: tuple[str, ...]
     """Image names in the file that the store does not know."""
@@ -49,6 +60,7 @@ def add_mos(
     columns: MosColumns,
     scale: tuple[float, float],
     source: str,
+    replace: Replace = "never",
 ) -> MosSummary:
     """Read score files and commit one row per matched image.
 
@@ -58,6 +70,7 @@ def add_mos(
         columns: what the files' columns hold.
         scale: worst and best value of the scale that the MOS are on.
         source: name of the data set or rating campaign.
+        replace: what becomes of a MOS that differs from the stored one.
 
     Raises:
         MosFileError: naming every row that is empty, not a number, off the scale, double,
@@ -68,10 +81,12 @@ def add_mos(
     paths = [paths] if isinstance(paths, Path) else list(paths)
     where = paths[0] if len(paths) == 1 else paths[0].parent
     scores, problems = read_scores(paths, columns, scale)
-    return add_scores(store, scores, problems, where=where, scale=scale, source=source)
+    return add_scores(
+        store, scores, problems, where=where, scale=scale, source=source, replace=replace
+    )
 
 
-def add_scores(
+def add_scores(  # noqa: PLR0913 - what was read, what it is, and what to do with it
     store: Store,
     scores: pa.Table,
     problems: list[Problem],
@@ -79,6 +94,7 @@ def add_scores(
     where: Path,
     scale: tuple[float, float],
     source: str,
+    replace: Replace = "never",
 ) -> MosSummary:
     """Commit scores that were read already, as `add_mos`.
 
@@ -89,6 +105,7 @@ def add_scores(
         where: the file or folder, for messages.
         scale: worst and best value of the scale that the MOS are on.
         source: name of the data set or rating campaign.
+        replace: what becomes of a MOS that differs from the stored one.
 
     Raises:
         MosFileError: as `add_mos`.
@@ -96,9 +113,10 @@ def add_scores(
     problems = list(problems)
     if not scores.num_rows and not problems:
         problems.append(Problem(0, "there is no row below the header"))
-    matches = _match(store, scores, scale=scale, source=source)
-    problems += _conflicts(matches, scale)
-    refuse(where, [problem.text for problem in sorted(problems)])
+    matches = match_scores(store, scores, scale=scale, source=source)
+    problems += conflicts(matches, scale, replace)
+    fix = REPLACE_FIX if matches.filter(differs(replace)).num_rows else MEND_FIX
+    refuse(where, [problem.text for problem in sorted(problems)], fix=fix)
     unmatched = matches.filter(pc.field("image_id").is_null())
     names = tuple(unmatched["name"].to_pylist())
     if len(names) == matches.num_rows:
@@ -108,12 +126,16 @@ def add_scores(
             where=where,
             fix="add the images first with `store add-images`, or give the right --image-column",
         )
-    added = _commit(store, matches, scale=scale, source=source)
-    commit_rejections(store, _no_image(unmatched, where.absolute()), producer="store add-mos")
     matched = matches.filter(pc.field("first"))
+    new = matched.filter(pc.field("stored_mos").is_null())
+    other = matched.filter(differs(replace))
+    _commit(store, new, scale=scale, source=source)
+    _commit(store, other, scale=scale, source=source, generation=_next_generation(store, other))
+    commit_rejections(store, _no_image(unmatched, where.absolute()), producer="store add-mos")
     return MosSummary(
-        added,
-        matched.num_rows - added,
+        new.num_rows,
+        other.num_rows,
+        matched.num_rows - new.num_rows - other.num_rows,
         names,
         matched.filter(pc.field("way") == OTHER_CASE).num_rows,
         matched.filter(pc.field("way") == OTHER_ENDING).num_rows,
@@ -135,58 +157,6 @@ def check_scale(scale: tuple[float, float]) -> None:
         )
 
 
-def _match(store: Store, scores: pa.Table, *, scale: tuple[float, float], source: str) -> pa.Table:
-    """The score rows in order, each with the image it fits and what is stored of that image.
-
-    Adds: way (how the name fits), image_count (how many images it fits that way), image_id
-    (null unless it fits just one), twice (the name stood before), first (no earlier row fits the
-    same image), first_mos (of that earlier row), stored_mos, same_scale.
-    """
-    return query(
-        store,
-        """
-        with stored as (
-            select image_id, mos as stored_mos,
-                scale_min = $worst and scale_max = $best as same_scale
-            from mos where source = $source
-        ),
-        placed as (select * from scores left join matched using (name))
-        select placed.*, stored_mos, same_scale,
-            row_number() over (partition by name order by row) > 1 as twice,
-            image_id is not null
-                and row_number() over (partition by image_id order by row) = 1 as first,
-            first_value(mos) over (partition by image_id order by row) as first_mos
-        from placed left join stored using (image_id)
-        order by row
-        """,
-        {"worst": float(scale[0]), "best": float(scale[1]), "source": source},
-        tables={"scores": scores, "matched": match_names(store, pc.unique(scores["name"]))},
-    )
-
-
-def _conflicts(matches: pa.Table, scale: tuple[float, float]) -> Iterator[Problem]:
-    """Names that stand twice or fit several images, images with two MOS, changed MOS."""
-    known, stored = pc.field("image_id").is_valid(), pc.field("stored_mos")
-    wrong = matches.filter(
-        pc.field("twice")
-        | ((pc.field("image_count") > 1) & (pc.field("way") != OTHER_ENDING))
-        | (known & (pc.field("mos") != pc.field("first_mos")))
-        | (known & ((stored != pc.field("mos")) | ~pc.field("same_scale")))
-    )
-    for row in wrong.to_pylist():
-        if row["twice"]:
-            text = "stands twice"
-        elif row["image_id"] is None:
-            text = f"fits {row['image_count']} different images"
-        elif row["mos"] != row["first_mos"]:
-            text = "has the same bytes as an image with another MOS"
-        elif row["same_scale"]:
-            text = f"is stored with MOS {row['stored_mos']}, not {row['mos']}"
-        else:
-            text = f"is stored on another scale than {scale[0]:g} to {scale[1]:g}"
-        yield Problem(row["row"], f"{row['place']}: {row['name']} {text}")
-
-
 def _no_image(unmatched: pa.Table, where: Path) -> list[Rejection]:
     return [
         Rejection(
@@ -202,23 +172,43 @@ def _no_image(unmatched: pa.Table, where: Path) -> list[Rejection]:
     ]
 
 
-def _commit(store: Store, matches: pa.Table, *, scale: tuple[float, float], source: str) -> int:
-    new = matches.filter(pc.field("first") & pc.field("stored_mos").is_null()).sort_by("image_id")
+def _next_generation(store: Store, rows: pa.Table) -> int:
+    """Above that of every MOS there is; only where something is replaced."""
+    if not rows.num_rows:
+        return 0
+    found = query(store, "select max(generation) as n from shards where table_name = 'mos'")
+    return int(found["n"][0].as_py()) + 1
+
+
+def _commit(
+    store: Store,
+    rows: pa.Table,
+    *,
+    scale: tuple[float, float],
+    source: str,
+    generation: int = 0,
+) -> None:
+    rows = rows.sort_by("image_id")
     table = pa.table(
         {
-            "image_id": new["image_id"],
-            "source": pa.repeat(source, new.num_rows),
-            "mos": new["mos"],
-            "scale_min": pa.repeat(float(scale[0]), new.num_rows),
-            "scale_max": pa.repeat(float(scale[1]), new.num_rows),
-            "mos_std": new["mos_std"],
-            "rating_count": new["rating_count"],
+            "image_id": rows["image_id"],
+            "source": pa.repeat(source, rows.num_rows),
+            "mos": rows["mos"],
+            "scale_min": pa.repeat(float(scale[0]), rows.num_rows),
+            "scale_max": pa.repeat(float(scale[1]), rows.num_rows),
+            "mos_std": rows["mos_std"],
+            "rating_count": rows["rating_count"],
         },
         schema=MOS,
     )
     for start in range(0, table.num_rows, ROWS_PER_SHARD):
-        commit_rows(store, "mos", table.slice(start, ROWS_PER_SHARD), producer="store add-mos")
-    return int(table.num_rows)
+        commit_rows(
+            store,
+            "mos",
+            table.slice(start, ROWS_PER_SHARD),
+            producer="store add-mos",
+            generation=generation,
+        )
 
 
 def _images_without_mos(store: Store, matches: pa.Table, source: str) -> int:

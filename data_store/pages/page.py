@@ -5,6 +5,7 @@ everything, and a content security policy in the page forbids whatever would loa
 """
 
 import functools
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
     )
     made.filters["cell"] = shown
+    made.filters["prose"] = prose
     made.filters["kind"] = kind_of
     made.filters["table"] = _data_table
     made.filters["numeric"] = _is_numeric
@@ -84,6 +86,13 @@ def shown(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def prose(text: str) -> str:
+    """A text of ours as HTML: escaped, and what stands between backquotes set as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def kind_of(block: Block | Card) -> str:

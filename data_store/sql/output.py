@@ -21,6 +21,7 @@ from data_store.files import flush, temporary_beside
 from data_store.folders import not_writable
 from data_store.layout import Store
 from data_store.sql.user_query import QueryResult
+from data_store.terminal import speaks_unicode
 from schemas.errors import InputError, QueryRefused
 
 
@@ -52,11 +53,11 @@ def show_table(found: QueryResult, limit: int | None) -> FirstRows:
 def print_json_rows(found: QueryResult, limit: int | None) -> FirstRows:
     """Print a JSON list of objects, one row to a line."""
     rows = FirstRows(_not_again(found.batches), limit)
-    write = sys.stdout.write
+    write, ascii_only = sys.stdout.write, not speaks_unicode(sys.stdout)
     before = "[\n"
     for batch in rows:
         for row in batch.to_pylist():
-            write(before + json_text(row))
+            write(before + json_text(row, ascii_only=ascii_only))
             before = ",\n"
     write("\n]\n" if rows.given else "[]\n")
     sys.stdout.flush()

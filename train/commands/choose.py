@@ -14,7 +14,9 @@ def select(
     budget: Annotated[
         float, typer.Option(help="How many images; below 1 a share of those without MOS.")
     ],
-    out: Annotated[Path, typer.Option(help="File to write.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: .csv, or tasks of Label Studio.")
+    ] = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -53,12 +55,23 @@ def select(
     include_labelled: Annotated[
         bool, typer.Option("--include-labelled", help="Choose among images with MOS too.")
     ] = False,
-    file_format: Annotated[str, typer.Option("--format", help="csv or label-studio.")] = "csv",
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write: index.html and the images, a page on which people rate them"
+            " from 1 to 5; opens from disk. Beside --out, or in its place."
+        ),
+    ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help="Of --out: csv or label-studio.")
+    ] = "csv",
     image_address: Annotated[
         str,
         typer.Option(help="Of an image for Label Studio: with {path}, {name} or {image_id}."),
     ] = "/data/local-files/?d={path}",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace file and page if they exist.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Choose images of the training split without MOS, the most telling first.
@@ -93,11 +106,17 @@ def select(
     done = select_images(
         FromStore(opened, split, teachers, run, student, include_labelled),
         Wish(budget, strategy, signal, seed),
-        Sheet(out, file_format, image_address, force),
+        Sheet(out, file_format, image_address, force, page),
     )
+    where = " and ".join(str(path) for path in (out, page) if path is not None)
     say(
         f"{len(done.rows)} of {done.candidate_count} images chosen, {done.labelled_count} have MOS"
-        f" already: {out}"
+        f" already: {where}"
     )
+    if page is not None:
+        say(
+            f"open {page / 'index.html'} in a browser, or give the folder to whoever rates; then:"
+            " store add-mos *.csv --ratings"
+        )
     if as_json:
         print_json([row.as_dict() for row in done.rows])

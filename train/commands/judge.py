@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from data_store.completion import complete_teachers
 from train.commands.options import JsonOption
 
 OptionalStore = Annotated[
@@ -17,7 +18,11 @@ OptionalStore = Annotated[
 ]
 TeacherOption = Annotated[
     list[str] | None,
-    typer.Option("--teacher", help="A teacher, by name or start of its id; repeat; default all."),
+    typer.Option(
+        "--teacher",
+        help="A teacher, by name or start of its id; repeat; default all.",
+        autocompletion=complete_teachers,
+    ),
 ]
 SourceOption = Annotated[
     str, typer.Option(help="Opinions of this data set alone; by default of each apart.")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from data_store.commands.options import StoreOption
+from data_store.commands.options import DryRunOption, StoreOption
+from data_store.completion import complete_teachers
 from train.commands.options import JsonOption
 
 TeacherOption = Annotated[
@@ -14,6 +15,7 @@ TeacherOption = Annotated[
         "--teacher",
         help="A teacher to learn from, by name or start of its id; repeat to learn from several."
         " Needed where the store has several.",
+        autocompletion=complete_teachers,
     ),
 ]
 COLUMNS = ("name", "srcc", "krcc", "plcc", "plcc_fitted", "rmse", "mae", "bias", "n")
@@ -34,6 +36,7 @@ def run(
         Path | None,
         typer.Option(help="Initial weights: a file for the backbone named in the settings."),
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Distil a student, calibrate it on few MOS, and compare it on held-out images.
@@ -55,12 +58,21 @@ def run(
     ]
     settings = load_settings(RunSettings, config, [*given, *(overrides or [])])
     opened = open_store(store)
+    is_first = os.environ.get("RANK", "0") == "0"  # under torchrun it talks for all
 
+    if dry_run:
+        from data_store.plans import give_plan
+        from train.plan import run_plan
+
+        plan = run_plan(opened, run_folder, settings, teacher=teacher or [])
+        if is_first:
+            give_plan(plan, as_json=as_json)
+        return
     from train.run import train_run  # torch takes seconds to load: first refuse what is wrong
 
     rows = [row.as_dict() for row in train_run(opened, run_folder, settings, teacher=teacher or [])]
-    if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun the first process talks for all
+    if not is_first:
+        return
     if as_json:
         print_json(rows)
     else:
@@ -80,6 +92,7 @@ def sweep(
     ],
     teacher: TeacherOption = None,
     *,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train many runs from one file, and put what came of them into one table.
@@ -94,6 +107,12 @@ def sweep(
     cells = read_cells(config, teachers=teacher or [])
     opened = open_store(store)
 
+    if dry_run:
+        from data_store.plans import give_plan
+        from train.plan import sweep_plan
+
+        give_plan(sweep_plan(opened, out, cells), as_json=as_json)
+        return
     from train.sweep import require_no_failure
     from train.sweep import sweep as train_cells
     from train.sweep_table import TABLE_FILE, table_rows

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from data_store.commands.options import DryRunOption
 from train.commands.options import JsonOption
 
 RunOption = Annotated[Path, typer.Option("--run", help="Folder of a training run.")]
@@ -37,6 +38,7 @@ def predict(
         int, typer.Option(help="1: the centre of an image; 5: the mean of centre and corners.")
     ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a score for every image; an unreadable one becomes a row with its error."""
@@ -49,6 +51,14 @@ def predict(
     check_score_path(out, force=force)
     check_crops(crops)
     pictures = find_pictures(images, path_column=path_column)
+    if dry_run:
+        from data_store.plans import give_plan
+        from train.serving.plan import predict_plan
+
+        plan = predict_plan(pictures, run=run_folder, export=export, student=student)
+        give_plan(plan, as_json=as_json)
+        return
+    say(f"{len(pictures)} images to score")
     scorer = choose_scorer(run_folder, export, student=student)
     done = predict(scorer, pictures, out, crops=crops)
     say(f"{done.scored} images scored by {done.student}, {done.failed} unreadable: {out}")
@@ -65,12 +75,20 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the folder if it exists.")
     ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a student as a folder that timm and onnxruntime load without this package."""
     from data_store.console import print_json, say
     from train.serving.export import export_student
 
+    if dry_run:
+        from data_store.plans import give_plan
+        from train.serving.plan import export_plan
+
+        plan = export_plan(run_folder, out, student=student, onnx=onnx, force=force)
+        give_plan(plan, as_json=as_json)
+        return
     done = export_student(run_folder, out, student=student, onnx=onnx, force=force)
     parity = f", ONNX within {done.parity['largest_difference']:.2g}" if done.parity else ""
     say(f"{done.student} exported{parity}: {out}")

@@ -1,5 +1,6 @@
 """Two scorers on the same images: how much better is one, and is that more than chance?"""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,8 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import stats
 
-from train.evaluation.dependent_correlations import UNDEFINED, meng_z, williams_t
-from train.evaluation.group_bootstrap import (
+from data_store.agreement.group_bootstrap import (
     DRAWS,
     LEAST_DEFINED,
     MEASURES,
@@ -16,6 +16,7 @@ from train.evaluation.group_bootstrap import (
     resampled,
     spans,
 )
+from train.evaluation.dependent_correlations import UNDEFINED, meng_z, williams_t
 from train.evaluation.metrics import plcc, unfitted_measures
 
 FloatArray = NDArray[np.float64]
@@ -48,6 +49,7 @@ def compare_scores(
     *,
     draws: int = DRAWS,
     seed: int = 0,
+    measures: Sequence[str] = MEASURES,
 ) -> list[Difference]:
     """Compare two scorers image by image.
 
@@ -57,16 +59,17 @@ def compare_scores(
         group_ids: (N,) string.
         draws: of the bootstrap; both scorers are judged on the same ones.
         seed: of the draws.
+        measures: which of `MEASURES`; `krcc` and `pair_accuracy` take long with very many images.
     """
     first, second = (unfitted_measures(given, mos) for given in scores)
     drawn = draw_groups(group_ids, draws=draws, seed=seed)
     moved = {}
     if drawn is not None:
-        both = [resampled(given, mos, drawn) for given in scores]
-        moved = {name: both[0][name] - both[1][name] for name in MEASURES}
+        both = [resampled(given, mos, drawn, measures=measures) for given in scores]
+        moved = {name: both[0][name] - both[1][name] for name in measures}
     span = spans(moved)
     rows = []
-    for name in MEASURES:
+    for name in measures:
         tests = (UNDEFINED, UNDEFINED)
         if name in ("srcc", "plcc"):
             between = _correlation_between(name, *scores)

@@ -41,6 +41,8 @@ class FinishedRun:
     split_seed: int
     test_fraction: float
     teacher_ids: tuple[str, ...]
+    ancestors: tuple[str, ...] = ()
+    """Ids of the runs whose students this one went on from; they were trained on more images."""
 
     def tested(self, group_ids: pa.Array) -> NDArray[np.bool_]:
         """(N,) True for images of the groups that the run held out."""
@@ -80,6 +82,7 @@ def open_run(folder: Path) -> FinishedRun:
             split_seed=split["seed"],
             test_fraction=split["test_fraction"],
             teacher_ids=tuple(teachers),
+            ancestors=tuple(record.get("parent", {}).get("run_ids", ())),
         )
     except FileNotFoundError as error:
         raise InputError(
@@ -220,9 +223,10 @@ def _trained_on(run: FinishedRun) -> pa.Array:
             open_store(run.store_address),
             """
             select distinct image_id, group_id
-            from predictions join images using (image_id) where run_id = $run_id
+            from predictions join images using (image_id)
+            where list_contains($run_ids, run_id)
             """,
-            {"run_id": run.run_id},
+            {"run_ids": [run.run_id, *run.ancestors]},
         )
     except StoreError as error:
         say(f"images that the run was trained on cannot be left out: {error.what}")

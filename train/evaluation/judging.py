@@ -1,7 +1,7 @@
 """The stories of `train evaluate`, `train compare` and `train confidence`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,17 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_store.console import say
-from data_store.layout import Store
-from schemas.errors import InputError, NotEnoughData
-from train.evaluate import EvaluationRow, evaluate
-from train.evaluation.comparison import Difference, compare_scores
-from train.evaluation.confidence import (
+from data_store.agreement.group_bootstrap import MEASURES
+from data_store.agreement.reliability import (
     PairReliability,
     PointReliability,
     pair_reliability,
     point_reliability,
 )
+from data_store.console import say
+from data_store.layout import Store
+from schemas.errors import InputError, NotEnoughData
+from train.evaluate import EvaluationRow, evaluate
+from train.evaluation.comparison import Difference, compare_scores
 from train.evaluation.finished_run import FinishedRun, HeldOut, held_out_scores, scores_elsewhere
 from train.evaluation.random_splits import Scored, SplitSummary, over_splits
 from train.evaluation.rated_images import (
@@ -119,9 +120,19 @@ def judge_held_out(run: FinishedRun, store: Store) -> list[EvaluationRow]:
 
 
 def compare_students(
-    runs: tuple[HeldOut, HeldOut], students: tuple[str, str], *, draws: int
+    runs: tuple[HeldOut, HeldOut],
+    students: tuple[str, str],
+    *,
+    draws: int,
+    measures: Sequence[str] = MEASURES,
 ) -> Comparison:
     """Compare a scorer of one run with a scorer of another, or of the same, image by image.
+
+    Args:
+        runs: with their scores of the same images.
+        students: one of each.
+        draws: of the bootstrap.
+        measures: which of `group_bootstrap.MEASURES`.
 
     Raises:
         InputError: a run has no such scorer, or they were not tested on the same images.
@@ -136,7 +147,11 @@ def compare_students(
         say(f"{(~common).sum()} of {len(common)} images lack a score of one of the two, left out")
     groups = runs[0].group_ids.filter(pa.array(common))
     rows = compare_scores(
-        (scores[0][common], scores[1][common]), runs[0].mos[common], groups, draws=draws
+        (scores[0][common], scores[1][common]),
+        runs[0].mos[common],
+        groups,
+        draws=draws,
+        measures=measures,
     )
     return Comparison(
         names[0], names[1], int(common.sum()), len(pc.unique(groups)), differences=rows

@@ -10,9 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from data_store.agreement.correlations import is_constant, plcc, srcc
 from train.evaluation.logistic import fit_rising_curve
 
 FloatArray = NDArray[np.float64]
+
+__all__ = [
+    "Agreement",
+    "agreement",
+    "fitted_plcc",
+    "krcc",
+    "pair_accuracy",
+    "plcc",
+    "srcc",
+    "unfitted_measures",
+]
 
 
 class Agreement(NamedTuple):
@@ -68,23 +80,9 @@ def unfitted_measures(scores: FloatArray, mos: FloatArray) -> dict[str, float]:
     }
 
 
-def plcc(scores: FloatArray, mos: FloatArray) -> float:
-    """Pearson's linear correlation of raw scores; NaN for fewer than two or constant values."""
-    if len(scores) < 2 or _constant(scores) or _constant(mos):
-        return float("nan")
-    scores, mos = scores - scores.mean(), mos - mos.mean()
-    cosine = (scores / np.linalg.norm(scores)) @ (mos / np.linalg.norm(mos))
-    return float(np.clip(cosine, -1.0, 1.0))
-
-
-def srcc(scores: FloatArray, mos: FloatArray) -> float:
-    """Spearman's rank correlation: Pearson's of the ranks, ties sharing their mean rank."""
-    return plcc(stats.rankdata(scores), stats.rankdata(mos))
-
-
 def krcc(scores: FloatArray, mos: FloatArray) -> float:
     """Kendall's tau-b; NaN for fewer than two or constant values."""
-    if len(scores) < 2 or _constant(scores) or _constant(mos):
+    if len(scores) < 2 or is_constant(scores) or is_constant(mos):
         return float("nan")
     return float(stats.kendalltau(scores, mos).statistic)
 
@@ -132,11 +130,6 @@ def fitted_plcc(
     if np.isnan(fitted) or fitted < linear - 1e-3:
         return linear, False
     return fitted, True
-
-
-def _constant(values: FloatArray) -> bool:
-    # A spread at the level of rounding is no spread: its correlation would be noise.
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.fabs(values).max())))
 
 
 def _mean(values: FloatArray) -> float:

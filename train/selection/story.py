@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from data_store.pages.label_page import Filled
 from schemas.errors import InputError
+from train.selection.label_page import check_page_folder, write_label_page
 from train.selection.reading import FromStore, read_pool
 from train.selection.shortlist import (
     LOCAL_FILES,
@@ -53,12 +55,14 @@ class Wish(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """Where the choice is written."""
+    """Where the choice is written: into a file, onto a page, or both."""
 
-    out: Path
+    out: Path | None = None
     file_format: str = "csv"
     address: str = LOCAL_FILES
     force: bool = False
+    page: Path | None = None
+    """Folder of a page on which people rate."""
 
 
 class Selected(NamedTuple):
@@ -67,6 +71,7 @@ class Selected(NamedTuple):
     rows: list[ShortlistRow]
     candidate_count: int
     labelled_count: int
+    page: Filled | None = None
 
 
 def select_images(source: FromStore, wish: Wish, sheet: Sheet) -> Selected:
@@ -84,7 +89,16 @@ def select_images(source: FromStore, wish: Wish, sheet: Sheet) -> Selected:
             where=f"--strategy {strategy}",
             fix="give a finished run with --run, or choose random, stratified or uncertainty",
         )
-    check_shortlist_path(sheet.out, force=sheet.force)
+    if sheet.out is None and sheet.page is None:
+        raise InputError(
+            "there is nowhere to write the choice",
+            where="--out, --page",
+            fix="name a file with --out, or with --page a folder for a page to rate the images on",
+        )
+    if sheet.out is not None:
+        check_shortlist_path(sheet.out, force=sheet.force)
+    if sheet.page is not None:
+        check_page_folder(sheet.page, force=sheet.force)
     found = read_pool(source)
     candidates = len(found.pool.candidates())
     count = images_of_budget(wish.budget, candidates)
@@ -101,11 +115,13 @@ def select_images(source: FromStore, wish: Wish, sheet: Sheet) -> Selected:
             zip(ranking.order.tolist(), ranking.score.tolist(), strict=True), start=1
         )
     ]
-    if sheet.file_format == "csv":
-        write_csv(sheet.out, rows)
-    else:
-        write_label_studio(sheet.out, rows, address=sheet.address)
-    return Selected(rows, candidates, len(found.pool.labelled_rows()))
+    if sheet.out is not None:
+        if sheet.file_format == "csv":
+            write_csv(sheet.out, rows)
+        else:
+            write_label_studio(sheet.out, rows, address=sheet.address)
+    page = None if sheet.page is None else write_label_page(sheet.page, rows)
+    return Selected(rows, candidates, len(found.pool.labelled_rows()), page)
 
 
 def images_of_budget(budget: float, candidates: int) -> int:

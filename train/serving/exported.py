@@ -29,12 +29,7 @@ def export_scorer(folder: Path) -> Scorer:
         InputError: the folder was not written by `train export`.
         TrainingError: its files are damaged.
     """
-    if not (folder / CONFIG_FILE).is_file():
-        raise InputError(
-            "there is no exported student here",
-            where=folder,
-            fix="write one with `train export`, or name a run with --run",
-        )
+    require_exported(folder)
     try:
         ours = _json(folder / CONFIG_FILE)["leaf_iqa"]
         how = _json(folder / PREPROCESSING_FILE)
@@ -61,6 +56,16 @@ def export_scorer(folder: Path) -> Scorer:
         ) from error
 
 
+def require_exported(folder: Path) -> None:
+    """Refuse a folder that `train export` did not write. Raises InputError."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise InputError(
+            "there is no exported student here",
+            where=folder,
+            fix="write one with `train export`, or name a run with --run",
+        )
+
+
 def choose_scorer(run: Path | None, export: Path | None, *, student: str) -> Scorer:
     """Load the student that a command line names.
 
@@ -73,19 +78,26 @@ def choose_scorer(run: Path | None, export: Path | None, *, student: str) -> Sco
         InputError: not one of both is given, or there is no such student.
         TrainingError: its files are damaged.
     """
+    require_one_source(run, export, student=student)
+    if run is not None:
+        return run_scorer(run, student)
+    if export is None:
+        raise RuntimeError  # one of both was given
+    return export_scorer(export)
+
+
+def require_one_source(run: Path | None, export: Path | None, *, student: str) -> None:
+    """Refuse words that name no student, or two. Raises InputError as `choose_scorer`."""
     if (run is None) == (export is None):
         raise InputError(
             "name one student",
             where="--run and --export",
             fix="give --run RUN, or --export FOLDER, and not both",
         )
-    if run is not None:
-        return run_scorer(run, student)
-    if export is None or student:
+    if export is not None and student:
         raise InputError(
             "an exported folder holds one student", where="--student", fix="leave --student out"
         )
-    return export_scorer(export)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data_store.suggestions import did_you_mean
 from schemas.errors import InputError
 from train.calibration.mapping import IDENTITY, Mapping
 from train.compute_device import compute_device
@@ -83,15 +84,23 @@ def only_scoring(student: Student) -> Student:
 
 def open_stage(run: Path, wanted: str = "") -> Stage:
     """Load a finished stage, as `run_scorer`."""
-    names = stage_names(run)
-    stage = load_stage(run, wanted or _most_calibrated(names), device=compute_device("auto"))
+    name = chosen_student(run, wanted)
+    stage = load_stage(run, name, device=compute_device("auto"))
     if stage is None:
+        raise RuntimeError(name)  # it was there a moment ago
+    return stage
+
+
+def chosen_student(run: Path, wanted: str = "") -> str:
+    """Name of a run's student; nothing is loaded. Raises InputError as `run_scorer`."""
+    names = stage_names(run)
+    if wanted and wanted not in names:
         raise InputError(
-            f"the run has no student {wanted!r}",
+            f"the run has no student {wanted!r}{did_you_mean(wanted, names)}",
             where="--student",
             fix=f"choose one of {', '.join(names)}",
         )
-    return stage
+    return wanted or _most_calibrated(names)
 
 
 def _most_calibrated(names: Sequence[str]) -> str:

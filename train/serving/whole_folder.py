@@ -1,6 +1,5 @@
 """Fill a folder so that a reader sees the whole folder or none."""
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,32 +10,33 @@ from data_store.files import TEMPORARY_PREFIX, flush
 from schemas.errors import InputError
 
 
-def check_new_folder(path: Path, *, marker: str, force: bool) -> None:
+def check_new_folder(path: Path, *, marker: str, force: bool, option: str = "--out") -> None:
     """Refuse a target before any work is done.
 
     Args:
         path: the folder to be written.
         marker: a file that every folder of this kind has; others are never replaced.
         force: replace one of this kind.
+        option: what names the folder, for messages.
 
     Raises:
         InputError: it is a file, holds something else, or is there and `force` is not given.
     """
     if path.exists() and not path.is_dir():
-        raise InputError("a file is in the way", where=path, fix="give --out another name")
+        raise InputError("a file is in the way", where=path, fix=f"give {option} another name")
     if not path.exists():
         return
     if any(path.iterdir()) and not (path / marker).is_file():
         raise InputError(
             f"the folder holds something else: it is not empty and has no {marker}",
             where=path,
-            fix="give --out another name",
+            fix=f"give {option} another name",
         )
     if not force:
         raise InputError(
             "the folder is there already",
             where=path,
-            fix="give --out another name, or --force to replace the folder and all that is in it",
+            fix=f"give {option} another name, or --force to replace the folder and all in it",
         )
 
 
@@ -53,10 +53,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     filling.mkdir()
     try:
         yield filling
-        for file in filling.iterdir():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-        flush(filling)
+        for entry in (*filling.rglob("*"), filling):
+            flush(entry)
         if path.exists():
             old = _beside(path)
             path.rename(old)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_store.commands import fill
+from data_store.commands import mos
 from data_store.index import query
 from data_store.mos.label_studio import read_label_studio
 from schemas.errors import MosFileError
@@ -78,13 +78,13 @@ def test_all_wrong_tasks_are_named_and_nothing_is_stored(tmp_path, store):
     know_images(store, ["a.png"])
     path = export(tmp_path, [("a.png", [rated(9)]), (None, [rated(3)])])
     with pytest.raises(MosFileError, match=r"task 7: .* outside .*; task 8: .* no image_id"):
-        fill.add_mos(path, str(store.root), scale=SCALE, layout="label-studio")
+        mos.add_mos([path], str(store.root), scale=SCALE, layout="label-studio")
     assert query(store, "from mos").num_rows == 0
 
 
 def test_the_command_stores_them(tmp_path, store):
     know_images(store, ["a.png", "b.png"])
     path = export(tmp_path, [("a.png", [rated(2), rated(3)]), ("b.png", [])])
-    fill.add_mos(path, str(store.root), scale=SCALE, layout="label-studio", source="week 1")
+    mos.add_mos([path], str(store.root), scale=SCALE, layout="label-studio", source="week 1")
     rows = query(store, "select mos, rating_count, source from mos").to_pylist()
     assert rows == [{"mos": 2.5, "rating_count": 2, "source": "week 1"}]

@@ -7,7 +7,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from data_store.commands import fill
+from data_store.commands import mos
 from data_store.index import query
 from data_store.mos.importer import add_mos
 from data_store.mos.layouts import LAYOUTS, find_scores, layout, layout_groups
@@ -165,7 +165,7 @@ def test_images_of_one_reference_share_a_group_and_data_sets_do_not():
 
 def test_every_layout_has_a_right_scale_and_is_named_in_the_help_and_the_guide():
     guide = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
-    option = inspect.signature(fill.add_mos).parameters["layout"].annotation.__metadata__[0]
+    option = inspect.signature(mos.add_mos).parameters["layout"].annotation.__metadata__[0]
     for name, known in LAYOUTS.items():
         assert known.scale[0] < known.scale[1]
         assert name in option.help
@@ -185,8 +185,8 @@ def test_a_data_set_comes_in_by_its_name_alone(kadid_store, published, cli):
         "--store", kadid_store.root, "--json",
     )  # fmt: skip
     assert json.loads(done.stdout) == {
-        "added": 1, "unchanged": 0, "unmatched": ["I01_01_02.png"], "by_other_case": 1,
-        "by_other_ending": 0, "images_without_mos": 1,
+        "added": 1, "replaced": 0, "unchanged": 0, "unmatched": ["I01_01_02.png"],
+        "by_other_case": 1, "by_other_ending": 0, "images_without_mos": 1,
     }  # fmt: skip
     assert "dmos.csv" in done.stderr
     assert "1 rows fit no image: I01_01_02.png" in done.stderr
@@ -199,8 +199,8 @@ def test_a_data_set_comes_in_by_its_name_alone(kadid_store, published, cli):
 
 
 def test_what_the_layout_says_can_be_said_otherwise(kadid_store, published):
-    fill.add_mos(
-        published / "kadid10k" / "dmos.csv", str(kadid_store.root), layout="kadid10k",
+    mos.add_mos(
+        [published / "kadid10k" / "dmos.csv"], str(kadid_store.root), layout="kadid10k",
         scale=(0, 10), source="mine", std_column="",
     )  # fmt: skip
     rows = query(kadid_store, "select source, scale_max, mos_std from mos")
@@ -222,7 +222,7 @@ def test_what_the_layout_says_can_be_said_otherwise(kadid_store, published):
 )
 def test_wrong_options_are_refused(kadid_store, published, options, said):
     with pytest.raises(InputError, match=said):
-        fill.add_mos(published / "kadid10k" / "dmos.csv", str(kadid_store.root), **options)
+        mos.add_mos([published / "kadid10k" / "dmos.csv"], str(kadid_store.root), **options)
 
 
 def test_columns_are_named_in_the_order_in_which_they_are_read():

@@ -7,7 +7,7 @@ from PIL import Image
 
 from data_store.pages.blocks import Card, Figure, Gallery, Grid, Note, Page, Section
 from data_store.pages.charts import chart_text, write_figures
-from data_store.pages.page import write_page
+from data_store.pages.page import prose, write_page
 from data_store.pages.thumbnails import thumbnail
 from tests.browsing import assert_report_is_whole, figure_names, opened
 from tests.conftest import picture
@@ -71,6 +71,11 @@ def test_figures_are_written_as_png_svg_and_csv(tmp_path):
         assert len(drawn.convert("RGB").getcolors(1 << 20)) > 10
     assert (tmp_path / "plots/one.svg").read_text().startswith("<svg")
     assert (tmp_path / "plots/one.csv").read_text().splitlines()[0] == '"score","images","teacher"'
+
+
+def test_backquotes_set_commands_as_code_and_nothing_else_becomes_markup():
+    assert prose("`store sql` & <b>") == "<code>store sql</code> &amp; &lt;b&gt;"
+    assert prose("`<img src=x>`") == "<code>&lt;img src=x&gt;</code>"
 
 
 def test_a_figure_of_too_many_marks_is_refused():

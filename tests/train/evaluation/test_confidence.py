@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from train.evaluation.confidence import pair_reliability, point_reliability, right_by_coverage
+from data_store.agreement.reliability import pair_reliability, point_reliability, right_by_coverage
 
 
 def calibrated_pairs(count, *, honest=1.0, seed=0):

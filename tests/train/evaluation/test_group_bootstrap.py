@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from train.evaluation.group_bootstrap import MEASURES, draw_groups, intervals, resampled
+from data_store.agreement.group_bootstrap import MEASURES, draw_groups, intervals, resampled
 from train.evaluation.metrics import agreement
 
 

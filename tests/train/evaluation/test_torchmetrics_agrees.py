@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.evaluation.confidence import pair_reliability
+from data_store.agreement.reliability import pair_reliability
 from train.evaluation.metrics import agreement
 
 pytestmark = pytest.mark.slow

@@ -2,19 +2,28 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_store.commands import fill
+from data_store.commands import mos
 from data_store.index import query
+from data_store.layout import open_store
+from data_store.pages.label_page import RECORD
 from data_store.splits import is_test
 from schemas.errors import InputError, NotEnoughData
+from schemas.ids import sha256_text
+from tests.browsing import opened
+from tests.docs.fences import command_lines, run_by
+from tests.train.selection.rater import press, saved, start
 from train.commands.choose import select
 from train.run import train_run
+from train.stages import STAGE_FILE, STAGES
 
 COUNT = 36
+KEYS = "314152535142"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def test_ratings_from_label_studio_come_back_and_are_not_asked_for_again(
             ).tolist()
         ]
     rated.write_text(json.dumps(tasks), encoding="utf-8")
-    fill.add_mos(rated, str(store.root), scale=(1, 5), layout="label-studio", source="people")
+    mos.add_mos([rated], str(store.root), scale=(1, 5), layout="label-studio", source="people")
     first = {task["data"]["image_id"] for task in tasks}
     stored = query(store, "select image_id, mos_unit, rating_count from mos").to_pylist()
     assert {row["image_id"] for row in stored} == first
@@ -112,7 +121,7 @@ def test_a_csv_with_a_column_of_scores_comes_back(tmp_path, build_store):
         writer = csv.DictWriter(stream, ["image_id", "mos"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows({**row, "mos": 3} for row in chosen(tmp_path / "a.csv"))
-    fill.add_mos(tmp_path / "filled.csv", str(store.root), scale=(1, 5), image_column="image_id")
+    mos.add_mos([tmp_path / "filled.csv"], str(store.root), scale=(1, 5), image_column="image_id")
     assert query(store, "from mos").num_rows == 5
 
 
@@ -161,3 +170,85 @@ def test_without_a_teacher_chance_still_chooses_and_the_others_say_what_they_lac
     assert len(chosen(tmp_path / "a.csv")) == 3
     with pytest.raises(NotEnoughData, match="annotate points"):
         select(str(store.root), 3, tmp_path / "b.csv", "stratified")
+
+
+BUDGETS = {"--budget 100": "--budget 12", "--budget 50": "--budget 3"}
+"""A store of pictures for tests has fewer than a page for people speaks of."""
+
+
+def test_twelve_images_rated_with_the_keyboard_calibrate_a_student(
+    unrated, browser, cli_here, tmp_path, monkeypatch
+):
+    """Goes round the circle by the very commands of docs/label-selection.md."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(unrated[0].root, "my.store")
+    shutil.copytree(unrated[1], "my.run")
+    Path("photos").symlink_to(unrated[0].root.parent / "images")
+    hand_work = {  # what people do before a command, by its last file
+        "ratings": lambda: rate_twelve(browser),
+        "filled.csv": fill_in,
+        "export.json": export_from_label_studio,
+    }
+    for fence in run_by("tests/train/selection/test_select.py"):
+        code = fence.code
+        for written, stand_in in BUDGETS.items():
+            code = code.replace(written, stand_in)
+        for call in command_lines(code):
+            for name, work in hand_work.items():
+                if name in call:
+                    work()
+            cli_here(*call, "--json")
+    pressed = json.loads(Path("pressed.json").read_text())
+    store = open_store("my.store")
+    stored = query(store, "select image_id, source, mos, rating_count from mos").to_pylist()
+    mine = [row for row in stored if row["source"] == "ratings"]
+    assert {row["image_id"]: row["mos"] for row in mine} == pressed
+    assert {row["rating_count"] for row in mine} == {1}
+    assert sorted(row["source"] for row in stored if row not in mine) == (
+        ["round 1"] * 3 + ["round 2"] * 3
+    )
+    assert len({row["image_id"] for row in stored}) == 18  # nothing was asked for twice
+    stage = json.loads(Path("my.calibrated", STAGES, "leaf_100", STAGE_FILE).read_text())
+    assert stage["facts"]["labelled_images_sha256"] == sha256_text("\n".join(sorted(pressed)))
+    assert json.loads(Path("my.calibrated", "summary.json").read_text()) == []
+    assert len(chosen(Path("scores.csv"))) == COUNT
+
+
+def rate_twelve(browser):
+    """One person, who reloads the page in between; all they press is in pressed.json."""
+    ids = {image["id"] for image in json.loads(Path("to-rate", RECORD).read_text())["images"]}
+    with opened(browser, Path("to-rate/index.html")) as found:
+        start(found.page, "Ann")
+        given = press(found.page, KEYS[:5])
+        found.page.reload()
+        assert found.page.locator("#rater").input_value() == "Ann"
+        assert "Ann has rated 5 of 12" in found.page.locator("#known").inner_text()
+        start(found.page, "Ann")
+        assert "Image 6 of 12, 5 rated" in found.page.locator("#progress").inner_text()
+        given |= press(found.page, KEYS[5:])
+        Path("ratings").mkdir()
+        _, rows = saved(found.page, Path("ratings"))
+        assert found.console == []
+    assert given.keys() == ids
+    assert {row["image_id"]: row["rating"] for row in rows} == given
+    numbers = {image_id: float(key) for image_id, key in given.items()}
+    Path("pressed.json").write_text(json.dumps(numbers))
+
+
+def fill_in():
+    """Somebody adds a column to the list."""
+    with Path("filled.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["image_id", "mos"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**row, "mos": 3} for row in chosen(Path("next.csv")))
+
+
+def export_from_label_studio():
+    """Two people rate each task."""
+    tasks = json.loads(Path("tasks.json").read_text(encoding="utf-8"))
+    for task in tasks:
+        task["annotations"] = [
+            {"result": [{"from_name": "quality", "type": "rating", "value": {"rating": stars}}]}
+            for stars in (2, 3)
+        ]
+    Path("export.json").write_text(json.dumps(tasks), encoding="utf-8")

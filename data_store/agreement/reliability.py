@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from data_store.agreement.correlations import srcc
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -87,7 +88,7 @@ def pair_reliability(
         selective classification, for agreement over coverage.
     """
     prob = np.maximum(preference_prob, 1 - preference_prob)
-    right = 0.5 + 0.5 * np.sign(preference_prob - 0.5) * np.sign(mos_difference)
+    right = right_pairs(preference_prob, mos_difference)
     bins = []
     for low, high, inside in _bins(confidence, 0.0, 1.0):
         bins.append(
@@ -115,6 +116,12 @@ def pair_reliability(
         coverage_area=_mean(running),
         best_coverage_area=_mean(best),
     )
+
+
+def right_pairs(preference_prob: FloatArray, mos_difference: FloatArray) -> FloatArray:
+    """Whether people order each pair the same way, (P,): 1, 0, or 0.5 for a preference of 0.5."""
+    right: FloatArray = 0.5 + 0.5 * np.sign(preference_prob - 0.5) * np.sign(mos_difference)
+    return right
 
 
 def right_by_coverage(right: FloatArray, confidence: FloatArray) -> FloatArray:
@@ -183,7 +190,7 @@ def _bins(
 def _rank_correlation(first: FloatArray, second: FloatArray) -> float | None:
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
+    return srcc(first, second)
 
 
 def _mean(values: FloatArray) -> float | None:

@@ -1,0 +1,1 @@
+"""The student's page: what runs and sweeps came to, read from their files and their stores."""
