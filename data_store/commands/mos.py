@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data_store.commands.fill import complete_layouts
 from data_store.commands.options import JsonOption, StoreOption
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def add_mos(
         str,
         typer.Option(
             help="Published data set that tells columns, scale and source: koniq10k, spaq,"
-            " agiqa3k, aigiqa20k, biq2021, kadid10k, tid2013; or label-studio for its JSON export."
+            " agiqa3k, aigiqa20k, biq2021, kadid10k, tid2013; or label-studio for its JSON export.",
+            autocompletion=complete_layouts,
         ),
     ] = "",
     ratings: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from data_store.commands.options import JsonOption, StoreOption
+from data_store.completion import complete_teachers
 
 
 def report(
@@ -19,7 +20,10 @@ def report(
     ] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="Show this teacher only, by name or start of its id; several times."),
+        typer.Option(
+            help="Show this teacher only, by name or start of its id; several times.",
+            autocompletion=complete_teachers,
+        ),
     ] = None,
     beside: Annotated[
         list[str] | None,

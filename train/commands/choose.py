@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from data_store.commands.options import StoreOption
+from data_store.completion import complete_teachers
 from train.commands.options import JsonOption
 
 
@@ -40,7 +41,10 @@ def select(
     ] = "",
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="A teacher, by name or start of its id; repeat; default the run's."),
+        typer.Option(
+            help="A teacher, by name or start of its id; repeat; default the run's.",
+            autocompletion=complete_teachers,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of what is left to chance.")] = 0,
     split_seed: Annotated[

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from data_store.pages.label_page import Filled
+from data_store.suggestions import did_you_mean
 from schemas.errors import InputError
 from train.selection.label_page import check_page_folder, write_label_page
 from train.selection.reading import FromStore, read_pool
@@ -150,7 +151,7 @@ def _known(wish: Wish, sheet: Sheet) -> tuple[Strategy, Signal]:
     ):
         if given not in known:
             raise InputError(
-                f"there is no {option.strip('-')} {given!r}",
+                f"there is no {option.strip('-')} {given!r}{did_you_mean(given, known)}",
                 where=option,
                 fix=f"choose one of {', '.join(known)}",
             )
