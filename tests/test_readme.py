@@ -49,10 +49,10 @@ def workplace(tmp_path, monkeypatch) -> Path:
 def test_the_commands_of_the_readme_work(workplace, cli, cli_here):
     lines = commands("Use it")
     assert [line.split()[0] for line in lines] == [
-        "annotate", "annotate", "store", "store", "train", "train",
+        "annotate", "annotate", "store", "store", "train", "train", "store", "train",
     ]  # fmt: skip
     # Each program is started once; vLLM stays out of the process of the tests.
-    runs = [cli, cli, cli, cli_here, cli, cli_here]
+    runs = [cli, cli, cli, cli_here, cli, cli_here, cli_here, cli_here]
     printed = []
     for run, line in zip(runs, lines, strict=True):
         command = line
@@ -64,6 +64,8 @@ def test_the_commands_of_the_readme_work(workplace, cli, cli_here):
     with (workplace / "scores.csv").open() as stream:
         scores = list(csv.DictReader(stream))
     assert len(scores) == 5
+    assert (workplace / "teacher.html").stat().st_size > 100_000
+    assert (workplace / "student.html").stat().st_size > 100_000
     assert all(-0.5 < float(row["score"]) < 1.5 for row in scores)
 
 
