@@ -17,7 +17,7 @@
   let unsaved = false;
   let watch = { seconds: 0, since: null };
 
-  // What a browser keeps -------------------------------------------------------------------
+  // What a browser keeps
 
   const keyOf = (name) => `leaf-iqa ${page.id} ratings of ${name}`;
 
@@ -61,7 +61,7 @@
     at("warning").hidden = !text;
   }
 
-  // An order of its own for each rater, the same whenever they come back -----------------------
+  // An order of its own for each rater, the same whenever they come back
 
   function shuffled(ids, seed) {
     let state = 2166136261; // FNV-1a over the code units of the seed
@@ -80,7 +80,7 @@
     return mine;
   }
 
-  // Rating ---------------------------------------------------------------------------------
+  // Rating
 
   const answered = () => order.filter((id) => id in given).length;
 
@@ -202,7 +202,7 @@
     at("rater").focus();
   }
 
-  // Files ------------------------------------------------------------------------------------
+  // Files
 
   const cell = (value) => {
     const text = String(value ?? "");
@@ -266,7 +266,7 @@
     at("go").focus();
   }
 
-  // What people press --------------------------------------------------------------------------
+  // What people press
 
   const nameNow = () => at("rater").value.normalize("NFC").replace(/\s+/g, " ").trim();
 
