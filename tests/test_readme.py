@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 STAND_INS = {
     "internvl3.5-8b": "tiny",
     "50000": "150",
+    "annotate pairs": "annotate pairs --engine transformers",  # one start of vLLM is enough
     "train run": f"train run --config {REPOSITORY / 'configs' / 'quick_test.toml'}",
 }
 
@@ -52,7 +53,7 @@ def test_the_commands_of_the_readme_work(workplace, cli, cli_here):
         "annotate", "annotate", "store", "store", "train", "train", "store", "train",
     ]  # fmt: skip
     # Each program is started once; vLLM stays out of the process of the tests.
-    runs = [cli, cli, cli, cli_here, cli, cli_here, cli_here, cli_here]
+    runs = [cli, cli_here, cli, cli_here, cli, cli_here, cli_here, cli_here]
     printed = []
     for run, line in zip(runs, lines, strict=True):
         command = line
