@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from annotate.errors.correlation import srcc
 from annotate.errors.level_scale import FloatArray
+from data_store.agreement.correlations import srcc
 from schemas.scale import LEVEL_WORDS, entropy, level_probs, logit_expectation
 
 LEVELS = len(LEVEL_WORDS)

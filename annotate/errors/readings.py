@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from annotate.errors.conversion import ConversionErrors, conversion_errors
-from annotate.errors.correlation import plcc, srcc
 from annotate.errors.level_scale import FloatArray, LevelScale
 from annotate.errors.rated import RatedImages, TeacherAnswers, answers_about
+from data_store.agreement.correlations import plcc, srcc
 from data_store.layout import Store
 from schemas.errors import NotEnoughData
 from schemas.scale import LEVEL_VALUES, unit_score

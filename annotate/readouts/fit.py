@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from annotate.errors.correlation import plcc, srcc
 from annotate.readouts.evidence import Evidence, find_evidence, read_evidence
 from annotate.readouts.fit_ridge import FittedRidge, fit_ridge
 from annotate.readouts.labels import LabelChoice, RatedImages, rated_images, require_opinions
 from annotate.readouts.readout import FloatArray, Kind, Readout
+from data_store.agreement.correlations import plcc, srcc
 from data_store.index import query
 from data_store.layout import Store
 from schemas.errors import InputError

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from annotate.errors.conversion import conversion_errors, slope_within_levels
-from annotate.errors.correlation import plcc, srcc
 from annotate.errors.level_scale import LevelScale
+from data_store.agreement.correlations import plcc, srcc
 from schemas.errors import InputError
 from schemas.scale import LEVEL_VALUES, unit_score
 
